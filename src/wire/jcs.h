@@ -1,0 +1,19 @@
+/*
+ * jcs.h - canonical JSON (RFC 8785).
+ *
+ * For:     bytes that are hashed: audit entries, approval arguments.
+ * Not for: replies.
+ * Threads: any; pure.
+ * Memory:  scratch from the arena; output into the buf.
+ */
+#ifndef GUILD_WIRE_JCS_H
+#define GUILD_WIRE_JCS_H
+
+#include "wire/json.h"
+
+/* Appends v in canonical form: members sorted by UTF-16 code units, ECMAScript numbers, minimal escapes. ERR_LIMIT: arena. */
+enum err jcs_put(struct buf *out, struct arena *arena, struct json v) MUST_USE;
+/* Appends a double as ECMAScript's Number::toString does (shared with json_real). */
+void jcs_put_number(struct buf *out, double value);
+
+#endif
