@@ -1,0 +1,61 @@
+/*
+ * audit.h - entries nobody can change unseen.
+ *
+ * For:     canonical bytes of an entry (RFC 8785), the SHA-256 chain over them, walking and checking it.
+ * Not for: deciding; storing (db/log.h). Merkle tree and checkpoints have their place here later.
+ * Threads: audit_entry_put any; the chain belongs to the writer; audit_verify on a reader.
+ * Memory:  entries are made in the caller's arena.
+ *
+ *   entry_hash = SHA-256(canonical entry)                           content can be erased, its hash stays
+ *   hash       = SHA-256(prev hash | seq be64 | time_us be64 | workspace be64 | entry_hash)
+ */
+#ifndef GUILD_AUDIT_AUDIT_H
+#define GUILD_AUDIT_AUDIT_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/id.h"
+#include "db/log.h"
+
+struct audit_entry {
+	int64_t workspace;
+	struct str principal_id;   /* text ids, as clients see them; at NULL = null */
+	struct str principal_name;
+	struct str agent_id;
+	struct str agent_name;
+	struct str action;
+	struct str decision;       /* JSON object or at NULL */
+	struct str rule_id;
+	struct str session_id;
+	struct str execution_id;
+	int64_t start_us;          /* 0 = null */
+	int64_t end_us;
+	int64_t duration_ms;       /* 0 = null */
+	int outcome;               /* enum log_outcome */
+	struct str code;
+	struct str error_message;
+	struct str change;         /* JSON object of what was changed (old and new), or at NULL */
+};
+
+/* The canonical JSON of entry (members sorted as RFC 8785 says), made in arena. ERR_LIMIT. */
+enum err audit_entry_put(struct arena *arena, const struct audit_entry *entry, struct str *out) MUST_USE;
+
+struct audit_chain; /* head of the chain while the writer runs */
+enum err audit_chain_create(const struct log_head *head, struct audit_chain **out) MUST_USE;
+void audit_chain_destroy(struct audit_chain **chain);
+/* Gives row its sequence, its time (wall_us, or 1 us after the row before when the clock went back) and its hashes. */
+void audit_seal(struct audit_chain *chain, struct log_row *row, int64_t wall_us);
+const struct log_head *audit_head(const struct audit_chain *chain);
+/* Goes back to a head taken earlier (rollback). */
+void audit_chain_rewind(struct audit_chain *chain, const struct log_head *head);
+
+struct audit_report {
+	int64_t entries;       /* walked */
+	int64_t first_bad;     /* seq of the first bad entry, 0 = none */
+	const char *reason;    /* static: "content does not match its hash", "chain is broken", "sequence has a gap", ... */
+	struct log_head head;
+};
+/* Walks the whole log from the first row. *out is set also when a bad entry was found (which is no error). */
+enum err audit_verify(struct db *db, struct audit_report *out) MUST_USE;
+
+#endif

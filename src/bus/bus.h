@@ -1,0 +1,93 @@
+/*
+ * bus.h - events and stream frames to whoever asked for them.
+ *
+ * For:     one part of the program telling many listeners that something happened.
+ * Not for: questions; storing history (db/); deciding who may subscribe (the caller does, before bus_subscribe).
+ * Threads: each loop subscribes and delivers on its own shard; bus_publish is safe from any thread.
+ * Memory:  a published event is held until the last subscriber dropped its frame; topic names are copied.
+ * Errors:  ERR_LIMIT when a cap is hit, ERR_TOPIC for a malformed name.
+ *
+ *   publish -> interest[loop][topic hash & 0xffff] != 0 ? -> note in that loop's inbox -> shard: topic -> subscribers
+ *   A subscriber gets one copy however many of its topics match: the shard stamps it with the number of the publish.
+ */
+#ifndef GUILD_BUS_BUS_H
+#define GUILD_BUS_BUS_H
+
+#include "base/arena.h"
+#include "base/frame.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+
+struct bus;
+
+/* One published thing, immutable, counted. */
+struct bus_event {
+	atomic_uint refs;
+	int64_t offset;        /* commit sequence of a durable event; 0 for stream frames and plain events */
+	int64_t time_us;
+	struct frame *ws;      /* a whole WebSocket text frame, sent as it is */
+	struct frame *sse;     /* one chunk of a chunked SSE reply, sent as it is; NULL when never wanted there */
+	bool admins_only_workspace; /* over workspace:<id> topics it goes to admins alone */
+	void *payload;         /* for subscribers inside the process; NULL else */
+	void (*payload_free)(void *payload);
+	unsigned topic_count;
+	struct str topics[];   /* point into the same allocation */
+};
+
+/* Makes an event with one reference; topics (1..LIMIT_TOPICS_EVENT, all valid) are copied, ws and sse taken over (also on error). */
+enum err bus_event_make(const struct str *topics, unsigned topic_count, int64_t offset, int64_t time_us, struct frame *ws,
+			struct frame *sse, struct bus_event **out) MUST_USE;
+struct bus_event *bus_event_hold(struct bus_event *event);
+void bus_event_drop(struct bus_event **event);
+
+/* 1..255 bytes of [A-Za-z0-9_.:@/-]. */
+bool bus_topic_valid(struct str topic);
+/* "agent:", "user:" ... and global, alerts: names with access rules. */
+bool bus_topic_reserved(struct str topic);
+
+struct bus_subscriber {
+	struct list topics;      /* of bus_subscription */
+	unsigned topic_count;
+	uint64_t stamp;
+	bool is_admin;
+	/* On the subscriber's loop. Takes no reference: hold what is kept. Must not subscribe, unsubscribe or publish. */
+	void (*deliver)(struct bus_subscriber *subscriber, struct bus_event *event);
+};
+
+enum err bus_create(const struct env *env, struct loop *const *loops, unsigned loop_count, struct bus **out) MUST_USE;
+/* The loops have ended. */
+void bus_destroy(struct bus **bus);
+
+void bus_subscriber_init(struct bus_subscriber *subscriber, void (*deliver)(struct bus_subscriber *, struct bus_event *));
+/* On loop. Subscribing twice is one. ERR_TOPIC, ERR_LIMIT (LIMIT_TOPICS_CONN, LIMIT_TOPICS). */
+enum err bus_subscribe(struct bus *bus, struct loop *loop, struct bus_subscriber *subscriber, struct str topic) MUST_USE;
+/* False when it was not subscribed. */
+bool bus_unsubscribe(struct bus *bus, struct loop *loop, struct bus_subscriber *subscriber, struct str topic);
+void bus_unsubscribe_all(struct bus *bus, struct loop *loop, struct bus_subscriber *subscriber);
+bool bus_subscribed(struct bus *bus, struct loop *loop, const struct bus_subscriber *subscriber, struct str topic);
+/* Topics of the shard of that loop; subscribers of a topic there. */
+size_t bus_topics(const struct bus *bus, const struct loop *loop);
+
+/* Delivers one copy to every subscriber of any of the event's topics, on every interested loop: at once on the calling loop, by
+ * note on the others. Takes over the caller's reference. Order per publishing thread is kept on every loop. */
+void bus_publish_take(struct bus *bus, struct bus_event *event);
+/* Which loops are interested: bit i = loop i (for commit nodes that carry replies and events together). */
+uint64_t bus_interest(const struct bus *bus, const struct bus_event *event);
+/* Delivers on this loop only, borrowing the reference. */
+void bus_deliver(struct bus *bus, struct loop *loop, struct bus_event *event);
+
+/* ---- history: the last durable events, for catch-up ---- */
+struct bus_history;
+enum err bus_history_create(size_t events_max, size_t bytes_max, struct bus_history **out) MUST_USE;
+void bus_history_destroy(struct bus_history **history);
+/* The writer's thread: adds a durable event (holds it). Offsets grow. */
+void bus_history_put(struct bus_history *history, struct bus_event *event);
+/* The newest offset put (0: none); what is at or below `*oldest_gone` is no longer held. Any thread. */
+int64_t bus_history_last(struct bus_history *history, int64_t *oldest_gone);
+/* Holds up to max events with offset > after and <= upto into out, oldest first; returns how many. Any thread. */
+size_t bus_history_read(struct bus_history *history, int64_t after, int64_t upto, struct bus_event **out, size_t max);
+/* Starts the history as if everything up to offset had been put and dropped (start-up). */
+void bus_history_start(struct bus_history *history, int64_t offset);
+
+#endif
