@@ -21,23 +21,38 @@
 
 struct bus;
 
-/* One published thing, immutable, counted. */
+enum bus_form { BUS_FORM_WS, BUS_FORM_SSE, BUS_FORM_COUNT };
+
+/* One published thing, immutable but for frames that are rendered when first wanted. Counted. */
 struct bus_event {
 	atomic_uint refs;
 	int64_t offset;        /* commit sequence of a durable event; 0 for stream frames and plain events */
 	int64_t time_us;
-	struct frame *ws;      /* a whole WebSocket text frame, sent as it is */
-	struct frame *sse;     /* one chunk of a chunked SSE reply, sent as it is; NULL when never wanted there */
-	bool admins_only_workspace; /* over workspace:<id> topics it goes to admins alone */
-	void *payload;         /* for subscribers inside the process; NULL else */
-	void (*payload_free)(void *payload);
+	int64_t execution;     /* of a stream frame: its execution, else 0 */
+	int64_t seq;           /* of a stream frame: its number in the execution, else 0 */
+	bool ends_stream;      /* a stream frame that is the terminal one */
+	struct str type;       /* "agent_changed"; point into the same allocation */
+	struct str source;
+	struct str data;       /* JSON text */
 	unsigned topic_count;
-	struct str topics[];   /* point into the same allocation */
+	const struct str *topics;
+	_Atomic(struct frame *) frames[BUS_FORM_COUNT]; /* WS: a whole text frame; SSE: a chunk of a chunked reply */
 };
 
-/* Makes an event with one reference; topics (1..LIMIT_TOPICS_EVENT, all valid) are copied, ws and sse taken over (also on error). */
-enum err bus_event_make(const struct str *topics, unsigned topic_count, int64_t offset, int64_t time_us, struct frame *ws,
-			struct frame *sse, struct bus_event **out) MUST_USE;
+struct bus_event_parts {
+	const struct str *topics;
+	unsigned topic_count;
+	int64_t offset, time_us, execution, seq;
+	bool ends_stream;
+	struct str type, source, data;
+	struct frame *frames[BUS_FORM_COUNT]; /* already rendered, or NULL; taken over, also on error */
+};
+
+/* Makes an event with one reference; texts and topics (1..LIMIT_TOPICS_EVENT) are copied into one allocation. ERR_TOPIC, ERR_MEMORY. */
+enum err bus_event_make(const struct bus_event_parts *parts, struct bus_event **out) MUST_USE;
+/* The frame in that form, rendered by the bus's renderer when it is the first time (any thread). Borrowed: lives as long as the
+ * event. NULL when it cannot be made. */
+struct frame *bus_event_frame(struct bus *bus, struct bus_event *event, enum bus_form form);
 struct bus_event *bus_event_hold(struct bus_event *event);
 void bus_event_drop(struct bus_event **event);
 
@@ -50,12 +65,16 @@ struct bus_subscriber {
 	struct list topics;      /* of bus_subscription */
 	unsigned topic_count;
 	uint64_t stamp;
-	bool is_admin;
+	bool is_admin;       /* for the owner's use */
 	/* On the subscriber's loop. Takes no reference: hold what is kept. Must not subscribe, unsubscribe or publish. */
 	void (*deliver)(struct bus_subscriber *subscriber, struct bus_event *event);
 };
 
-enum err bus_create(const struct env *env, struct loop *const *loops, unsigned loop_count, struct bus **out) MUST_USE;
+/* Renders an event in a form: a new frame with one reference, NULL on failure. Any thread. */
+typedef struct frame *bus_render_fn(void *ctx, const struct bus_event *event, enum bus_form form);
+
+enum err bus_create(const struct env *env, struct loop *const *loops, unsigned loop_count, bus_render_fn *render, void *render_ctx,
+		    struct bus **out) MUST_USE;
 /* The loops have ended. */
 void bus_destroy(struct bus **bus);
 
