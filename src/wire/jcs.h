@@ -11,9 +11,11 @@
 
 #include "wire/json.h"
 
-/* Appends v in canonical form: members sorted by UTF-16 code units, ECMAScript numbers, minimal escapes. ERR_LIMIT: arena. */
+/* Appends v in canonical form: members sorted by UTF-16 code units, ECMAScript numbers, minimal escapes.
+ * An integer goes out with all its digits, beyond 2^53 too, where ECMAScript would round: different integers must not
+ * hash alike. ERR_LIMIT: arena or buf. */
 enum err jcs_put(struct buf *out, struct arena *arena, struct json v) MUST_USE;
-/* Appends a double as ECMAScript's Number::toString does (shared with json_real). */
+/* Appends a finite double as ECMAScript's Number::toString does: 1e20 is 100000000000000000000, -0 is 0. */
 void jcs_put_number(struct buf *out, double value);
 
 #endif

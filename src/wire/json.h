@@ -99,7 +99,8 @@ void json_name(struct json_out *out, struct str name);
 /* Escapes '"', '\\', control bytes; other UTF-8 goes out as it is. Invalid UTF-8 becomes U+FFFD. */
 void json_str(struct json_out *out, struct str value);
 void json_int(struct json_out *out, int64_t value);
-/* Shortest form that reads back the same; a whole number below 2^53 is written without a point. */
+/* Shortest form that reads back the same; a whole number below 2^53 is written without a point, one from there on with
+ * an exponent (its plain digits might not fit an integer). value has to be finite. */
 void json_real(struct json_out *out, double value);
 /* value_e4 / 10000 with exactly the digits needed: 5000 -> 0.5 */
 void json_fixed4(struct json_out *out, int64_t value_e4);

@@ -13,12 +13,14 @@
 
 /* State of an incremental check; zero-initialised = at a border. */
 struct utf8_check {
-	uint32_t state;
-	uint32_t code;
+	uint32_t state; /* bytes still wanted, then the bounds of the next one */
+	uint32_t code;  /* the code point so far; whole once utf8_complete */
 };
 
 /* True when the whole of s is valid: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_valid(struct str s);
+/* Bytes of the valid sequence s starts with: 1 to 4; 0 when it starts with none (or s is empty). */
+size_t utf8_sequence(struct str s);
 /* Feeds bytes; false at the first byte that cannot be valid any more (fail-fast). */
 bool utf8_feed(struct utf8_check *check, struct str bytes);
 /* True when no sequence is open. */
