@@ -6,6 +6,7 @@
  * Threads: one owner; pure.
  * Memory:  a message in several frames or pieces is collected in a buf capped at message_bytes_max.
  * Errors:  ws_feed returns ERR_MALFORMED or ERR_TOO_LARGE; ws->close_code (1002, 1007 or 1009) and ws->reason say which.
+ *          ERR_LIMIT with 1013 when there is no memory for the message. After an error it only gives that error again.
  */
 #ifndef GUILD_WIRE_WS_H
 #define GUILD_WIRE_WS_H
@@ -57,7 +58,8 @@ size_t ws_header_put(uint8_t *out, enum ws_kind kind, size_t len);
 void ws_frame_put(struct buf *out, enum ws_kind kind, struct str data);
 /* Appends a whole masked frame (client); mask: 4 random bytes. */
 void ws_frame_put_masked(struct buf *out, enum ws_kind kind, struct str data, const uint8_t mask[4]);
-/* Appends a close frame; reason is cut to 123 bytes at a code point border. */
+/* Appends a close frame; reason is cut to 123 bytes at a code point border. Code 1005 (none was given) makes an empty one;
+ * any other has to be ws_close_code_valid. */
 void ws_close_put(struct buf *out, int code, struct str reason);
 /* True for codes that may stand in a close frame (1000-1003, 1007-1014, 3000-4999). */
 bool ws_close_code_valid(int code);
