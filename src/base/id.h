@@ -7,7 +7,8 @@
  * Memory:  none.
  *
  *   key   = 42 bits ms since 2020-01-01 | 6 bits loop | 15 bits counter          (always > 0)
- *   uuid  = 48 bits ms since 1970 | 7 | 12 bits (counter low) | 10 | 62 bits: 3 counter high, 6 loop, 53 tag
+ *   uuid  = 48 bits ms since 1970 | 7 | 12 bits (loop, counter high) | 10 | 62 bits: 9 counter low, 53 tag
+ *           (text sorts exactly as keys do)
  *   tag   = SipHash-2-4 of (key, kind) under the store's secret: a forged id, or one of another kind, does not parse
  * Ids of log rows (events, audit entries): ms of the row's time, 42 bits of the sequence, 32 bits of tag.
  */

@@ -6,7 +6,7 @@
  * Threads: queue_push from any; queue_take_all from the one consumer.
  * Memory:  intrusive; a node is in at most one queue. Unbounded by itself: admission (credits) is the caller's.
  *
- *   push: node -> [stack, newest first]       one atomic exchange
+ *   push: node -> [stack, newest first]       one compare-and-swap
  *   take: swaps the stack out, reverses it    -> oldest first
  */
 #ifndef GUILD_BASE_QUEUE_H
