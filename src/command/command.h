@@ -1,0 +1,108 @@
+/*
+ * command.h - the one way anything changes.
+ *
+ * For:     running a command: decided before, re-checked and applied by the writer, its log rows sealed in the same
+ *          transaction, its reply after the commit, its events after the reply.
+ * Not for: reading (db/reader.h); deciding (governance/ holds the function; it is given in command_options).
+ * Threads: command_submit on the command's loop; apply, command_log and command_now_us on the writer; finish on the loop.
+ * Memory:  a command lives in the arena of its request or flow and belongs to the runner from a successful submit until finish.
+ * Errors:  submit: ERR_OVERLOADED, ERR_GOING_AWAY, and finish never comes. Else finish comes exactly once with command->result.
+ *
+ *   submit -> writer: recheck (revisions) - row->apply - log rows sealed and inserted - COMMIT
+ *          -> snapshots published -> per loop one commit node: replies (finish), then events in sequence
+ */
+#ifndef GUILD_COMMAND_COMMAND_H
+#define GUILD_COMMAND_COMMAND_H
+
+#include "audit/audit.h"
+#include "base/caller.h"
+#include "bus/bus.h"
+#include "db/reader.h"
+#include "db/writer.h"
+
+struct command;
+struct command_runner;
+
+struct command_row {
+	const char *name;    /* "agent_create": for logs and metrics */
+	const char *action;  /* governance action; never NULL: a command without one is refused at start */
+	/* Writer: SQL and command_log only. A refusal returns before the first write. May run again after a rollback. */
+	enum err (*apply)(struct command *command, struct db *db);
+	/* Loop: renders the reply or goes on with the flow; command->result says how it ended. */
+	void (*finish)(struct command *command);
+};
+
+/* What an agent's action was decided on; compared again inside the transaction. agent == 0: a human or the server acts. */
+struct command_mark {
+	int64_t agent;
+	int64_t agent_revision;
+	int64_t policy_version;
+};
+
+#define COMMAND_ROWS_MAX 4
+
+struct command {
+	struct write_job job;
+	const struct command_row *row;
+	struct command_runner *runner;
+	struct arena *arena;          /* of the request or flow; apply may allocate from it */
+	struct loop *loop;
+	struct caller caller;
+	struct command_mark mark;
+	void *owner;                  /* the request, flow or whatever finish needs */
+	enum err result;
+	int64_t log_seq[COMMAND_ROWS_MAX];  /* of the rows written; for audit ids */
+	int64_t log_time_us[COMMAND_ROWS_MAX];
+	unsigned log_count;
+	struct bus_event *events[COMMAND_ROWS_MAX]; /* made in apply, published after the commit */
+	unsigned event_count;
+};
+
+/* Makes authoritative state of the writer (agents, policy, identity) follow a transaction. All on the writer's thread. */
+struct command_overlay {
+	void *ctx;
+	void (*begun)(void *ctx);       /* a transaction, or a job in savepoint mode, starts: remember */
+	void (*undone)(void *ctx);      /* back to what it was at the last begun */
+	void (*committed)(void *ctx);   /* publish the new snapshot; before any reply */
+};
+
+struct command_options {
+	const struct env *env;
+	struct writer *writer;          /* set later by command_attach when NULL */
+	struct bus *bus;
+	struct bus_history *history;
+	struct loop *const *loops;
+	unsigned loop_count;
+	const struct command_overlay *overlays; /* ctx == NULL ends the list */
+	/* Is what the mark was decided on still so? Writer's thread. ERR_OK, or decides again: the refusal's error. */
+	enum err (*recheck)(void *ctx, const struct command *command);
+	void *recheck_ctx;
+};
+
+enum err command_runner_create(const struct command_options *options, struct command_runner **out) MUST_USE;
+void command_runner_destroy(struct command_runner **runner);
+/* The hooks to give to writer_create; then command_attach once the writer stands (reads the head of the log, starts the history). */
+const struct writer_hooks *command_hooks(struct command_runner *runner);
+enum err command_attach(struct command_runner *runner, struct writer *writer) MUST_USE;
+
+/* Makes a command in arena, ready to be filled and submitted. NULL when the arena is full. size: of the struct that embeds struct command
+ * as its first member (for further input). */
+struct command *command_new(struct command_runner *runner, const struct command_row *row, struct arena *arena, struct loop *loop,
+			    const struct caller *caller, size_t size);
+/* reserved: its room was set aside with command_reserve. */
+enum err command_submit(struct command *command, bool reserved) MUST_USE;
+enum err command_reserve(struct command_runner *runner) MUST_USE;
+void command_unreserve(struct command_runner *runner);
+/* Runs a command to its commit on the calling thread, before the writer's thread runs (first start, recovery). */
+enum err command_run_now(struct command *command) MUST_USE;
+
+/* ---- in apply ---- */
+
+/* Wall time of the transaction; never earlier than the last row of the log. */
+int64_t command_now_us(const struct command *command);
+/* Seals row (sequence, time, hashes) and inserts it; an event in it is published after the commit. Fills command->log_seq. */
+enum err command_log(struct command *command, struct db *db, struct log_row *row) MUST_USE;
+/* The newest sequence committed and handled (for catch-up on subscribe). */
+struct writer *command_writer(struct command_runner *runner);
+
+#endif

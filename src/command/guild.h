@@ -1,0 +1,62 @@
+/*
+ * guild.h - the parts of a running server, as features see them.
+ *
+ * For:     the context of every route handler and command: where the other parts are.
+ * Not for: building them (app/app.c fills this struct and nothing else does).
+ * Threads: the struct is constant after start; each part says its own threads.
+ * Memory:  owned by app/.
+ */
+#ifndef GUILD_COMMAND_GUILD_H
+#define GUILD_COMMAND_GUILD_H
+
+#include <stdatomic.h>
+
+#include "base/id.h"
+#include "command/command.h"
+
+struct identity;
+struct registry;
+struct policy;
+struct engine;
+struct http_server;
+struct http_client;
+struct keyring;
+struct provider;
+struct config;
+struct app; /* app.c's own */
+
+struct guild {
+	const struct env *env;
+	const struct config *config;
+	struct siphash_key id_secret;
+	int64_t epoch;                       /* of the store: 53 random bits */
+	unsigned loop_count;
+	struct loop *loops[64];
+	struct id_gen id_gens[64];           /* by loop number; slot of loop i is used on loop i only */
+	struct snap_domain *snap;
+	struct writer *writer;
+	struct reader_pool *readers;
+	struct bus *bus;
+	struct bus_history *history;
+	struct command_runner *commands;
+	struct identity *identity;
+	struct registry *registry;
+	struct policy *policy;
+	struct engine *engine;
+	struct http_server *http;
+	struct http_client *clients[64];     /* by loop number */
+	struct keyring *keyring;             /* NULL when there is none */
+	struct provider *openai;             /* NULL when not configured */
+	struct provider *builtin;            /* NULL when off */
+	int64_t started_at_us;               /* wall */
+	atomic_bool stopping;
+	struct app *app;
+};
+
+/* A new key on that loop. */
+static inline int64_t guild_key(struct guild *guild, struct loop *loop)
+{
+	return id_next(&guild->id_gens[loop_number(loop)], env_wall_us(guild->env));
+}
+
+#endif

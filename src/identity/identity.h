@@ -1,0 +1,76 @@
+/*
+ * identity.h - workspaces, principals, tokens.
+ *
+ * For:     who is asking; first start; making and revoking tokens.
+ * Not for: what an agent may do (governance/).
+ * Threads: identity_authenticate and *_get on any registered reader thread (loops); changes on the writer through commands.
+ * Memory:  snapshots; a pointer got is valid until the end of the loop's turn.
+ */
+#ifndef GUILD_IDENTITY_IDENTITY_H
+#define GUILD_IDENTITY_IDENTITY_H
+
+#include "base/caller.h"
+#include "base/snapmap.h"
+#include "command/command.h"
+#include "http/http.h"
+
+struct identity;
+struct guild; /* app/app.h: the context every route handler gets */
+
+enum principal_kind { PRINCIPAL_HUMAN = 1, PRINCIPAL_AGENT, PRINCIPAL_SYSTEM };
+
+/* Immutable once published. */
+struct principal {
+	int64_t id, workspace, agent, created_at_us, disabled_at_us;
+	enum principal_kind kind;
+	enum role role;
+	struct str name;
+	struct str external_id;  /* at NULL: none */
+	struct str specialty;    /* JSON array */
+};
+
+struct str role_word(enum role role);
+bool role_parse(struct str word, enum role *out);
+
+enum err identity_create(const struct env *env, struct snap_domain *snap, struct identity **out) MUST_USE;
+void identity_destroy(struct identity **identity);
+/* Start-up, before threads: reads principals and tokens from the store. */
+enum err identity_load(struct identity *identity, struct db *db) MUST_USE;
+/* The overlay that makes its tables follow transactions. */
+struct command_overlay identity_overlay(struct identity *identity);
+
+/* ERR_UNAUTHENTICATED for an unknown, expired or revoked token or a disabled principal. Constant-time compare. */
+enum err identity_authenticate(struct identity *identity, struct str token, int64_t wall_us, struct caller *out) MUST_USE;
+/* NULL when unknown. */
+const struct principal *identity_principal(struct identity *identity, int64_t id);
+/* A user by the name an embedding program gave it; NULL when unknown. */
+const struct principal *identity_external(struct identity *identity, int64_t workspace, struct str external_id);
+/* The first workspace (the only one until more can be made). */
+int64_t identity_workspace(const struct identity *identity);
+/* Fills a caller that acts as that principal (library, act_as). */
+void identity_caller(const struct principal *principal, struct caller *out);
+
+/* In apply: inserts a principal, with its row in the overlay. id is made by the caller's loop. */
+struct principal_new {
+	int64_t id, workspace, agent;
+	enum principal_kind kind;
+	enum role role;
+	struct str name, external_id;
+};
+enum err identity_principal_insert(struct identity *identity, struct db *db, const struct principal_new *in, int64_t now_us) MUST_USE;
+/* In apply: a token for a principal. hash: SHA-256 of its text. */
+enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal, const uint8_t hash[32],
+			       struct str label, int64_t expires_at_us, int64_t now_us) MUST_USE;
+
+/* "guild_" + 43 characters of base64url of 32 random bytes, NUL-terminated; and its hash. */
+#define TOKEN_TEXT_LEN 49
+void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[32]);
+
+/* First start: workspace "default", system principal, operator principal with its token (text in token_out, TOKEN_TEXT_LEN + 1 bytes;
+ * "" when the store had one already). Runs before the threads. */
+enum err identity_first_start(struct identity *identity, struct guild *guild, char token_out[TOKEN_TEXT_LEN + 1]) MUST_USE;
+
+/* /v1/me, /v1/users, /v1/tokens */
+extern const struct http_route identity_routes[];
+
+#endif
