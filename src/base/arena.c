@@ -32,6 +32,31 @@ void arena_fini(struct arena *arena)
 	arena->used_bytes = 0;
 }
 
+void arena_reset(struct arena *arena)
+{
+	struct arena_block *kept = NULL;
+
+	while (arena->head) {
+		struct arena_block *block = arena->head;
+		struct arena_block *loser = block;
+
+		arena->head = block->next;
+		if (block->size <= BLOCK_BYTES_MAX && (!kept || block->size > kept->size)) {
+			loser = kept;
+			kept = block;
+		}
+		mem_free(loser);
+	}
+	arena->used_bytes = 0;
+	if (kept) {
+		memset(kept->data, 0, kept->used);
+		kept->used = 0;
+		kept->next = NULL;
+		arena->head = kept;
+		arena->used_bytes = kept->size + sizeof(*kept);
+	}
+}
+
 /* The size of the block to add, header included; 0 when the cap leaves no room for need bytes of data. */
 static size_t block_bytes(const struct arena *arena, size_t need)
 {

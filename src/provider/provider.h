@@ -32,13 +32,15 @@ struct provider_request {
 };
 
 struct provider_result {
-	enum err err;                     /* OK; PROVIDER_FAILED, PROVIDER_TIMEOUT, CANCELLED, ANSWER cap -> PROVIDER_FAILED */
+	enum err err;                     /* OK; PROVIDER_FAILED (answer cap too), PROVIDER_TIMEOUT, CANCELLED, NO_PROVIDER (no model) */
 	struct str finish_reason;         /* "stop", "length", ...; static or borrowed during done */
 	bool has_usage;
 	int64_t tokens_in, tokens_out;
 	int http_status;                  /* 0 when there was none */
 	int64_t retry_after_ms;           /* 0 when not given */
-	const char *log_reason;           /* static word for the log: "status", "cut", "idle", "in_band", "not_sse", "connect" ... */
+	/* static word for the log: "ok", "cancelled", "status", "cut", "in_band", "garbage", "not_sse", "line_too_long", "too_long",
+	 * "model_unknown", "memory", or what the HTTP client says: "connect", "tls", "first_byte", "idle", "total" */
+	const char *log_reason;
 	struct str model;                 /* the model that answered, as the provider says */
 };
 
@@ -89,22 +91,25 @@ void provider_openai_destroy(struct provider *provider);
 
 /* ---- keyring: provider keys sealed at rest (libsodium) ---- */
 struct keyring;
+/* Text in locked, guarded memory owned by the struct: wipe it with keyring_wipe as soon as it was used. */
+struct keyring_secret { char *at; size_t len; };
 /* Loads DIR/guild.key (0600, made when missing and create is true) or the 32 bytes in hexadecimal from key_hex (environment). detail
  * (256 bytes) names file and remedy. ERR_KEY. */
 enum err keyring_open(const char *dir, struct str key_hex, bool create, struct keyring **out, char *detail) MUST_USE;
 void keyring_close(struct keyring **keyring);
-/* Seals plain; bound to workspace, provider, host and key id: opening with others fails. Made in arena. */
+/* Copies plain into locked memory: for a key that stays in use. ERR_LIMIT, ERR_MEMORY. */
+enum err keyring_keep(struct str plain, struct keyring_secret *out) MUST_USE;
+/* Seals plain; bound to workspace, provider, host and key id: opening with others fails. Made in arena.
+ * ERR_INVALID when plain is empty or over LIMIT_PROVIDER_KEY_BYTES. */
 enum err keyring_seal(struct keyring *keyring, struct arena *arena, int64_t workspace, struct str provider, struct str host,
 		      int64_t key_id, struct str plain, struct str *sealed) MUST_USE;
-/* ERR_KEY when it was not sealed by this key file for exactly these. The plain text is in locked memory owned by *out: wipe it with
- * keyring_wipe as soon as it was used. */
-struct keyring_secret { char *at; size_t len; };
+/* ERR_KEY when it was not sealed by this key file for exactly these. */
 enum err keyring_unseal(struct keyring *keyring, int64_t workspace, struct str provider, struct str host, int64_t key_id,
 			struct str sealed, struct keyring_secret *out) MUST_USE;
 void keyring_wipe(struct keyring_secret *secret);
 /* A keyed check value kept in the store's meta, to notice a wrong key file at start. */
 void keyring_check_value(struct keyring *keyring, uint8_t out[32]);
-/* "sk-a…wxyz": first and last 4 characters, made in arena; fewer than 12 characters show none. */
+/* "sk-a…wxyz": first and last 4 characters, made in arena; fewer than 12 characters show none of them: "…". */
 struct str keyring_shown(struct arena *arena, struct str plain);
 
 #endif
