@@ -101,7 +101,8 @@ static void put_char(struct line *line, struct str one, bool valid, bool json)
 	int len;
 
 	if (!valid) {
-		len = json ? snprintf(escape, sizeof(escape), "\\ufffd") : snprintf(escape, sizeof(escape), "\\x%02x", first);
+		len = json ? snprintf(escape, sizeof(escape), "\\ufffd")
+			   : snprintf(escape, sizeof(escape), "\\x%02x", first);
 	} else if (one.len == 1 && (first == '"' || first == '\\')) {
 		len = snprintf(escape, sizeof(escape), "\\%c", first);
 	} else if (one.len == 1 && (first < 0x20 || first == 0x7f)) {
@@ -176,8 +177,8 @@ static void put_field(struct line *line, const struct log_field *field, bool jso
 	}
 }
 
-static void build(struct line *line, enum log_level level, const char *event, const struct log_field *fields, size_t count,
-		  bool json)
+static void build(struct line *line, enum log_level level, const char *event, const struct log_field *fields,
+		  size_t count, bool json)
 {
 	struct time_text now = time_format(env_wall_us(env_real()));
 

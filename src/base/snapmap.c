@@ -253,7 +253,7 @@ void *snapmap_get(const struct snapmap *map, uint64_t key)
 	return shard && i < shard->count && shard->entries[i].key == key ? shard->entries[i].value : NULL;
 }
 
-/* A copy of shard with the entry at `at` left out (when cut is 1) and room for `add` entries there. NULL without memory. */
+/* A copy of shard without the `cut` entries at `at`, and with room for `add` entries there. NULL without memory. */
 static struct snap_shard *copy_shard(const struct snap_shard *shard, size_t at, size_t cut, size_t add)
 {
 	size_t count = shard ? shard->count : 0;
@@ -265,7 +265,8 @@ static struct snap_shard *copy_shard(const struct snap_shard *shard, size_t at, 
 	copy->count = count - cut + add;
 	if (shard) {
 		memcpy(copy->entries, shard->entries, at * sizeof(copy->entries[0]));
-		memcpy(copy->entries + at + add, shard->entries + at + cut, (count - at - cut) * sizeof(copy->entries[0]));
+		memcpy(copy->entries + at + add, shard->entries + at + cut,
+		       (count - at - cut) * sizeof(copy->entries[0]));
 	}
 	return copy;
 }

@@ -107,8 +107,9 @@ static bool take_date(struct str *rest, int64_t *days)
 	struct civil date;
 	unsigned year;
 
-	if (!take_number(rest, 4, 9999, &year) || !take_byte(rest, '-', '-') || !take_number(rest, 2, 12, &date.month) ||
-	    !take_byte(rest, '-', '-') || !take_number(rest, 2, 31, &date.day) || date.month == 0 || date.day == 0) {
+	if (!take_number(rest, 4, 9999, &year) || !take_byte(rest, '-', '-') ||
+	    !take_number(rest, 2, 12, &date.month) || !take_byte(rest, '-', '-') ||
+	    !take_number(rest, 2, 31, &date.day) || date.month == 0 || date.day == 0) {
 		return false;
 	}
 	date.year = year;
