@@ -33,7 +33,8 @@ docs: # links, targets and paths in the documents
 
 install: all # DESTDIR= and PREFIX= say where
 	@meson configure build -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR=$(DESTDIR) meson install -C build --no-rebuild --quiet
+	@tools/build build
+	@DESTDIR=$(abspath $(DESTDIR)) meson install -C build --no-rebuild --quiet
 
 clean: # what was built, never ./var
 	@rm -rf build build-*
