@@ -28,6 +28,9 @@ struct command_row {
 	const char *action;  /* governance action; never NULL: a command without one is refused at start */
 	/* Writer: SQL and command_log only. A refusal returns before the first write. May run again after a rollback. */
 	enum err (*apply)(struct command *command, struct db *db);
+	/* Writer: called instead of apply when the mark does not hold any more; writes the audited denial. NULL only on rows whose
+	 * commands never carry a mark. */
+	enum err (*deny)(struct command *command, struct db *db, enum err why);
 	/* Loop: renders the reply or goes on with the flow; command->result says how it ended. */
 	void (*finish)(struct command *command);
 };
@@ -58,17 +61,20 @@ struct command {
 	unsigned event_count;
 };
 
-/* Makes authoritative state of the writer (agents, policy, identity) follow a transaction. All on the writer's thread. */
+/* Makes authoritative state of the writer (agents, identity) follow a transaction. All on the writer's thread. */
 struct command_overlay {
 	void *ctx;
-	void (*begun)(void *ctx);       /* a transaction, or a job in savepoint mode, starts: remember */
-	void (*undone)(void *ctx);      /* back to what it was at the last begun */
-	void (*committed)(void *ctx);   /* publish the new snapshot; before any reply */
+	size_t (*mark)(void *ctx);                 /* where the changes stand now */
+	void (*undo_to)(void *ctx, size_t mark);   /* forgets the changes made since that mark */
+	void (*committed)(void *ctx);              /* publishes the changes; runs before any reply */
 };
+
+#define COMMAND_OVERLAYS_MAX 8
 
 struct command_options {
 	const struct env *env;
-	struct writer *writer;          /* set later by command_attach when NULL */
+	const struct siphash_key *id_secret;
+	const int64_t *epoch;           /* of the store; read when events are rendered */
 	struct bus *bus;
 	struct bus_history *history;
 	struct loop *const *loops;
@@ -102,7 +108,12 @@ enum err command_run_now(struct command *command) MUST_USE;
 int64_t command_now_us(const struct command *command);
 /* Seals row (sequence, time, hashes) and inserts it; an event in it is published after the commit. Fills command->log_seq. */
 enum err command_log(struct command *command, struct db *db, struct log_row *row) MUST_USE;
-/* The newest sequence committed and handled (for catch-up on subscribe). */
 struct writer *command_writer(struct command_runner *runner);
+
+/* The event of a log row, as published; for catch-up from the store. ERR_TOPIC, ERR_MEMORY. */
+enum err command_event_of(struct command_runner *runner, const struct log_row *row, struct bus_event **out) MUST_USE;
+/* Renders events for bus_create; ctx is the runner (created before the bus: see command_bus_set). */
+struct frame *command_event_render(void *runner, const struct bus_event *event, enum bus_form form);
+void command_bus_set(struct command_runner *runner, struct bus *bus);
 
 #endif

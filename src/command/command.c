@@ -1,0 +1,444 @@
+/* command.c - commands on the writer, their log rows, and the commit node that tells every loop. */
+#include "command/command.h"
+
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "command/command_priv.h"
+
+struct command_runner {
+	struct command_options options;
+	struct command_overlay overlays[COMMAND_OVERLAYS_MAX];
+	unsigned overlay_count;
+	struct writer_hooks hooks;
+	struct writer *writer;
+	struct audit_chain *chain;
+	int64_t batch_time_us;
+	struct log_head head_at_begin, head_at_job;
+	size_t mark_at_begin[COMMAND_OVERLAYS_MAX], mark_at_job[COMMAND_OVERLAYS_MAX];
+};
+
+/* What one loop gets after a commit: replies first, then events in sequence. */
+struct commit_note {
+	struct loop_note note;
+	struct bus *bus;
+	struct write_job *jobs; /* linked by batch_next */
+	struct write_job **jobs_end;
+	unsigned event_count;
+	unsigned event_cap;
+	struct bus_event *events[];
+};
+
+static enum err job_apply(struct write_job *job, struct db *db);
+static void job_done(struct write_job *job);
+static void events_drop(struct command *command);
+static void hook_begun(void *ctx, struct db *db);
+static void hook_rolled_back(void *ctx);
+static void hook_job_begun(void *ctx);
+static void hook_job_undone(void *ctx);
+static void hook_finish(void *ctx, struct write_job *jobs, bool committed);
+static bool job_is_command(const struct write_job *job);
+static void undo_to(struct command_runner *runner, const struct log_head *head, const size_t *marks);
+static unsigned events_collect(struct command_runner *runner, struct write_job *jobs, struct bus_event ***out);
+static void note_run(struct loop_note *note, struct loop *loop);
+
+enum err command_runner_create(const struct command_options *options, struct command_runner **out)
+{
+	struct command_runner *runner = mem_alloc(sizeof(*runner));
+	if (runner == NULL) {
+		return ERR_MEMORY;
+	}
+	runner->options = *options;
+	for (const struct command_overlay *o = options->overlays; o != NULL && o->ctx != NULL; o++) {
+		check(runner->overlay_count < COMMAND_OVERLAYS_MAX);
+		runner->overlays[runner->overlay_count++] = *o;
+	}
+	runner->hooks = (struct writer_hooks){.ctx = runner,
+					      .begun = hook_begun,
+					      .rolled_back = hook_rolled_back,
+					      .job_begun = hook_job_begun,
+					      .job_undone = hook_job_undone,
+					      .finish = hook_finish};
+	*out = runner;
+	return ERR_OK;
+}
+
+void command_runner_destroy(struct command_runner **runner)
+{
+	if (*runner != NULL) {
+		audit_chain_destroy(&(*runner)->chain);
+		mem_free(*runner);
+		*runner = NULL;
+	}
+}
+
+const struct writer_hooks *command_hooks(struct command_runner *runner)
+{
+	return &runner->hooks;
+}
+
+enum err command_attach(struct command_runner *runner, struct writer *writer)
+{
+	struct log_head head;
+	enum err err = log_head_read(writer_db(writer), &head);
+	if (err != ERR_OK) {
+		return err;
+	}
+	err = audit_chain_create(&head, &runner->chain);
+	if (err != ERR_OK) {
+		return err;
+	}
+	if (runner->options.history != NULL) {
+		bus_history_start(runner->options.history, head.seq);
+	}
+	runner->writer = writer;
+	return ERR_OK;
+}
+
+void command_bus_set(struct command_runner *runner, struct bus *bus)
+{
+	runner->options.bus = bus;
+}
+
+struct writer *command_writer(struct command_runner *runner)
+{
+	return runner->writer;
+}
+
+struct command *command_new(struct command_runner *runner, const struct command_row *row, struct arena *arena, struct loop *loop,
+			    const struct caller *caller, size_t size)
+{
+	check(row->action != NULL && row->apply != NULL && row->finish != NULL);
+	check(size >= sizeof(struct command));
+	struct command *command = arena_alloc(arena, size);
+	if (command == NULL) {
+		return NULL;
+	}
+	command->row = row;
+	command->runner = runner;
+	command->arena = arena;
+	command->loop = loop;
+	command->caller = *caller;
+	command->job.apply = job_apply;
+	command->job.done = job_done;
+	command->job.home = loop;
+	return command;
+}
+
+enum err command_submit(struct command *command, bool reserved)
+{
+	check(command->mark.agent == 0 || command->row->deny != NULL);
+	command->job.reserved = reserved;
+	return writer_push(command->runner->writer, &command->job);
+}
+
+enum err command_reserve(struct command_runner *runner)
+{
+	return writer_reserve(runner->writer);
+}
+
+void command_unreserve(struct command_runner *runner)
+{
+	writer_unreserve(runner->writer);
+}
+
+enum err command_run_now(struct command *command)
+{
+	command->job.home = NULL;
+	enum err err = command_submit(command, false);
+	if (err != ERR_OK) {
+		return err;
+	}
+	while (writer_turn(command->runner->writer)) {
+	}
+	return command->result;
+}
+
+int64_t command_now_us(const struct command *command)
+{
+	return command->runner->batch_time_us;
+}
+
+enum err command_log(struct command *command, struct db *db, struct log_row *row)
+{
+	struct command_runner *runner = command->runner;
+	check(command->log_count < COMMAND_ROWS_MAX);
+	audit_seal(runner->chain, row, runner->batch_time_us);
+	enum err err = log_insert(db, row);
+	if (err != ERR_OK) {
+		return err;
+	}
+	command->log_seq[command->log_count] = row->seq;
+	command->log_time_us[command->log_count] = row->time_us;
+	command->log_count++;
+	if (row->event_type.at != NULL) {
+		err = command_event_of(runner, row, &command->events[command->event_count]);
+		if (err != ERR_OK) {
+			return err;
+		}
+		command->event_count++;
+	}
+	return ERR_OK;
+}
+
+/* ---- on the writer's thread ---- */
+
+static enum err job_apply(struct write_job *job, struct db *db)
+{
+	struct command *command = container_of(job, struct command, job);
+	struct command_runner *runner = command->runner;
+	events_drop(command);
+	command->log_count = 0;
+	command->result = ERR_OK;
+	if (command->mark.agent != 0 && runner->options.recheck != NULL) {
+		enum err denied = runner->options.recheck(runner->options.recheck_ctx, command);
+		if (denied != ERR_OK) {
+			command->result = denied;
+			return command->row->deny(command, db, denied);
+		}
+	}
+	return command->row->apply(command, db);
+}
+
+static void job_done(struct write_job *job)
+{
+	struct command *command = container_of(job, struct command, job);
+	if (job->result != ERR_OK) {
+		command->result = job->result;
+	}
+	events_drop(command);
+	command->row->finish(command);
+}
+
+static void events_drop(struct command *command)
+{
+	for (unsigned i = 0; i < command->event_count; i++) {
+		bus_event_drop(&command->events[i]);
+	}
+	command->event_count = 0;
+}
+
+static void hook_begun(void *ctx, struct db *db)
+{
+	struct command_runner *runner = ctx;
+	(void)db;
+	runner->head_at_begin = *audit_head(runner->chain);
+	int64_t now_us = env_wall_us(runner->options.env);
+	runner->batch_time_us = now_us > runner->head_at_begin.time_us ? now_us : runner->head_at_begin.time_us;
+	for (unsigned i = 0; i < runner->overlay_count; i++) {
+		runner->mark_at_begin[i] = runner->overlays[i].mark(runner->overlays[i].ctx);
+	}
+}
+
+static void hook_rolled_back(void *ctx)
+{
+	struct command_runner *runner = ctx;
+	undo_to(runner, &runner->head_at_begin, runner->mark_at_begin);
+}
+
+static void hook_job_begun(void *ctx)
+{
+	struct command_runner *runner = ctx;
+	runner->head_at_job = *audit_head(runner->chain);
+	for (unsigned i = 0; i < runner->overlay_count; i++) {
+		runner->mark_at_job[i] = runner->overlays[i].mark(runner->overlays[i].ctx);
+	}
+}
+
+static void hook_job_undone(void *ctx)
+{
+	struct command_runner *runner = ctx;
+	undo_to(runner, &runner->head_at_job, runner->mark_at_job);
+}
+
+static void undo_to(struct command_runner *runner, const struct log_head *head, const size_t *marks)
+{
+	struct log_head copy = *head;
+	audit_chain_rewind(runner->chain, &copy);
+	for (unsigned i = 0; i < runner->overlay_count; i++) {
+		runner->overlays[i].undo_to(runner->overlays[i].ctx, marks[i]);
+	}
+}
+
+static bool job_is_command(const struct write_job *job)
+{
+	return job->apply == job_apply;
+}
+
+/* Events of all committed jobs, in sequence; the references move into the array. NULL and 0 when there are none. */
+static unsigned events_collect(struct command_runner *runner, struct write_job *jobs, struct bus_event ***out)
+{
+	unsigned count = 0;
+	*out = NULL;
+	for (struct write_job *job = jobs; job != NULL; job = job->batch_next) {
+		if (job_is_command(job) && job->result == ERR_OK) {
+			count += container_of(job, struct command, job)->event_count;
+		}
+	}
+	if (count == 0) {
+		return 0;
+	}
+	/* Dropping a committed event would break delivery; catch-up from the store is what is left, so the loss is only of liveness. */
+	struct bus_event **events = mem_alloc(count * sizeof(struct bus_event *));
+	unsigned n = 0;
+	for (struct write_job *job = jobs; job != NULL && events != NULL; job = job->batch_next) {
+		if (!job_is_command(job) || job->result != ERR_OK) {
+			continue;
+		}
+		struct command *command = container_of(job, struct command, job);
+		for (unsigned i = 0; i < command->event_count; i++) {
+			events[n++] = command->events[i];
+			if (runner->options.history != NULL) {
+				bus_history_put(runner->options.history, command->events[i]);
+			}
+		}
+		command->event_count = 0;
+	}
+	*out = events;
+	return n;
+}
+
+static struct commit_note *note_make(struct command_runner *runner, unsigned event_cap)
+{
+	struct commit_note *note = mem_alloc(sizeof(*note) + event_cap * sizeof(struct bus_event *));
+	if (note != NULL) {
+		note->note.run = note_run;
+		note->bus = runner->options.bus;
+		note->jobs_end = &note->jobs;
+		note->event_cap = event_cap;
+	}
+	return note;
+}
+
+/* Without memory for a node its jobs go back one by one, each with the note inside it. */
+static void jobs_hand_out(struct command_runner *runner, struct write_job *jobs, struct commit_note **notes, unsigned event_cap)
+{
+	struct write_job *next;
+	for (struct write_job *job = jobs; job != NULL; job = next) {
+		next = job->batch_next;
+		job->batch_next = NULL;
+		if (job->home == NULL) {
+			job->done(job);
+			continue;
+		}
+		unsigned number = loop_number(job->home);
+		if (notes[number] == NULL) {
+			notes[number] = note_make(runner, event_cap);
+		}
+		if (notes[number] == NULL) {
+			writer_jobs_return(job);
+			continue;
+		}
+		*notes[number]->jobs_end = job;
+		notes[number]->jobs_end = &job->batch_next;
+	}
+}
+
+static void events_hand_out(struct command_runner *runner, struct bus_event **events, unsigned count, struct commit_note **notes)
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t interest = bus_interest(runner->options.bus, events[i]);
+		for (unsigned l = 0; l < runner->options.loop_count; l++) {
+			if ((interest >> l & 1) == 0) {
+				continue;
+			}
+			if (notes[l] == NULL) {
+				notes[l] = note_make(runner, count);
+			}
+			if (notes[l] != NULL) {
+				notes[l]->events[notes[l]->event_count++] = bus_event_hold(events[i]);
+			}
+		}
+		bus_event_drop(&events[i]);
+	}
+}
+
+static void hook_finish(void *ctx, struct write_job *jobs, bool committed)
+{
+	struct command_runner *runner = ctx;
+	struct commit_note *notes[LIMIT_LOOPS + 1] = {NULL};
+	struct bus_event **events = NULL;
+	unsigned event_count = 0;
+	if (committed) {
+		for (unsigned i = 0; i < runner->overlay_count; i++) {
+			runner->overlays[i].committed(runner->overlays[i].ctx);
+		}
+		event_count = events_collect(runner, jobs, &events);
+	}
+	jobs_hand_out(runner, jobs, notes, event_count);
+	if (events != NULL && runner->options.bus != NULL) {
+		events_hand_out(runner, events, event_count, notes);
+	}
+	for (unsigned i = 0; events != NULL && i < event_count; i++) {
+		bus_event_drop(&events[i]);
+	}
+	mem_free(events);
+	for (unsigned i = 0; i < runner->options.loop_count; i++) {
+		if (notes[i] != NULL) {
+			loop_note_post(runner->options.loops[i], &notes[i]->note);
+		}
+	}
+}
+
+/* ---- on each loop ---- */
+
+static void note_run(struct loop_note *loop_note, struct loop *loop)
+{
+	struct commit_note *note = container_of(loop_note, struct commit_note, note);
+	struct write_job *next;
+	for (struct write_job *job = note->jobs; job != NULL; job = next) {
+		next = job->batch_next;
+		job->done(job);
+	}
+	for (unsigned i = 0; i < note->event_count; i++) {
+		bus_deliver(note->bus, loop, note->events[i]);
+		bus_event_drop(&note->events[i]);
+	}
+	mem_free(note);
+}
+
+/* ---- events ---- */
+
+static struct str source_of(struct command_runner *runner, const struct log_row *row, char *out, size_t cap)
+{
+	struct id_text id = {""};
+	if (row->agent != 0) {
+		id = id_format(runner->options.id_secret, ID_AGENT, row->agent);
+		snprintf(out, cap, "/agents/%s", id.text);
+	} else if (row->principal != 0) {
+		id = id_format(runner->options.id_secret, ID_PRINCIPAL, row->principal);
+		snprintf(out, cap, "/users/%s", id.text);
+	} else {
+		snprintf(out, cap, "/server");
+	}
+	return str_of(out);
+}
+
+enum err command_event_of(struct command_runner *runner, const struct log_row *row, struct bus_event **out)
+{
+	struct str topics[LIMIT_TOPICS_EVENT];
+	unsigned count = 0;
+	struct str rest = row->topics, topic;
+	while (count < LIMIT_TOPICS_EVENT && str_split(&rest, ' ', &topic)) {
+		topics[count++] = topic;
+	}
+	char source[64];
+	struct bus_event_parts parts = {.topics = topics,
+					.topic_count = count,
+					.offset = row->seq,
+					.time_us = row->time_us,
+					.type = row->event_type,
+					.source = source_of(runner, row, source, sizeof(source)),
+					.data = row->event_data};
+	return bus_event_make(&parts, out);
+}
+
+const struct command_options *command_runner_options(const struct command_runner *runner)
+{
+	return &runner->options;
+}
