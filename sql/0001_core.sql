@@ -73,10 +73,12 @@ CREATE TABLE session (
 	title $TEXT NOT NULL,
 	channel $TEXT NOT NULL,
 	message_count $INT NOT NULL,
+	open_count $INT NOT NULL,
 	created_at $INT NOT NULL,
 	updated_at $INT NOT NULL,
 	revision $INT NOT NULL
 ) $TABLE_END;
+-- open_count: turns queued or running, so that tx1 sees a busy session in the row it touches anyway.
 CREATE INDEX session_owner ON session (owner, id);
 
 -- A turn is an execution with its messages. status: 1 queued, 2 running, 3 completed, 4 failed, 5 cancelled, 6 timed_out,

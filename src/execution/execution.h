@@ -57,27 +57,25 @@ struct chat_request {
 	struct str trace_id;
 };
 
-/* One numbered event of an execution. */
-struct execution_frame {
-	int64_t seq;
-	bool terminal;
-	struct str type;             /* "streaming:update" */
-	struct str json;             /* the event's JSON text, without line ends */
-	struct frame *ws;            /* a whole WebSocket frame of it */
-	struct frame *sse;           /* a chunk with the SSE event */
+/* A listener of one execution: a cursor into its numbered log, whatever loop owns it, running or long over, in memory or in the store.
+ * Every frame from after + 1 on is given once, in order; then live ones; the terminal frame is the last. Threads: the viewer's loop. */
+struct execution_viewer;
+struct execution_viewer_options {
+	int64_t execution;
+	int64_t after_seq;           /* the last one seen; 0: from the start */
+	int64_t after_epoch;         /* of that cursor; 0 counts as 1 */
+	enum bus_form form;
+	/* Takes over the frame's reference. ERR_TOO_SLOW: it was not sent; the viewer waits for execution_viewer_drained and fetches it again. */
+	enum err (*send_take)(void *ctx, struct frame *frame, int64_t seq);
+	/* Exactly once unless destroyed before, last: ERR_OK after the terminal frame; ERR_NOT_FOUND: no such execution. */
+	void (*ended)(void *ctx, enum err err);
+	void *ctx;
 };
-
-/* A listener: a cursor into the execution's log. Callbacks run on its loop. */
-struct execution_viewer {
-	struct list link;
-	struct execution *execution; /* NULL when detached */
-	int64_t next_seq;            /* the next it wants */
-	/* Frames from next_seq on are there: take what fits with execution_viewer_next. */
-	void (*ready)(struct execution_viewer *viewer);
-};
-/* The next frame for this viewer, borrowed until the end of the turn; NULL when it has seen all so far. */
-const struct execution_frame *execution_viewer_next(struct execution_viewer *viewer);
-void execution_viewer_detach(struct execution_viewer *viewer);
+/* The caller has been checked (execution_may_see). ERR_MEMORY, ERR_LIMIT. Callbacks may come before this returns, but not `ended`. */
+enum err execution_viewer_create(struct engine *engine, struct loop *loop, const struct execution_viewer_options *options,
+				 struct execution_viewer **out) MUST_USE;
+void execution_viewer_drained(struct execution_viewer *viewer);
+void execution_viewer_destroy(struct execution_viewer **viewer);
 
 /* How a run, or a refusal, ended. Valid during the callback. */
 struct chat_result {
@@ -92,8 +90,8 @@ struct chat_result {
 };
 
 struct chat_listener {
-	/* tx1 is on disk (or it is refused: then ended comes without recorded). The execution's ids are known. May attach a viewer. */
-	void (*recorded)(void *ctx, struct execution *execution);
+	/* tx1 is on disk (not called for a refusal): the run exists under these keys; queued: it waits for its session. Viewers may be made here. */
+	void (*recorded)(void *ctx, int64_t execution, int64_t session, bool queued);
 	/* Exactly once, last. */
 	void (*ended)(void *ctx, const struct chat_result *result);
 	void *ctx;
@@ -110,25 +108,21 @@ size_t engine_running(const struct engine *engine, const struct loop *loop);
 
 /* Starts a chat on the calling loop; strs are copied. ERR_OVERLOADED, ERR_MEMORY: nothing comes. */
 enum err execution_start(struct engine *engine, struct loop *loop, const struct chat_request *request, const struct chat_listener *listener) MUST_USE;
-/* The listener goes away (client disconnected); the run goes on. */
-void execution_forget_listener(struct execution *execution, void *ctx);
-/* Makes viewer see frames from after + 1 on. Same loop as the execution. */
-void execution_view(struct execution *execution, struct execution_viewer *viewer, int64_t after);
-struct str execution_id_text(const struct execution *execution);
+/* The listener with that ctx goes away (its client left); the run goes on. Same loop. */
+void execution_forget_listener(struct engine *engine, struct loop *loop, int64_t execution, void *ctx);
 
-/* On the loop that owns it: the execution when it is running or still kept in memory, else NULL. */
-struct execution *execution_find(struct engine *engine, struct loop *loop, int64_t id);
+/* The run result of api.md, success and failure alike, as one JSON object. */
+void chat_result_json(const struct chat_result *result, struct json_out *out);
 
-enum cancel_answer { CANCEL_OK, CANCEL_NOT_RUNNING };
 /* From any loop: cancels when the caller owns it (or is an admin); answer runs on the asking loop. */
 struct cancel_request {
 	struct loop_note note;
 	struct loop *home;
 	int64_t id;
 	struct caller caller;
-	enum err result;
-	void (*answer)(struct cancel_request *request);
-	struct guild *guild;
+	enum err result;             /* OK: it is being cancelled; NOT_FOUND; CONFLICT: it is over already */
+	void (*answer)(struct cancel_request *request); /* on home; the request may be freed there */
+	struct engine *engine;       /* set by execution_cancel */
 };
 void execution_cancel(struct engine *engine, struct cancel_request *request);
 
