@@ -14,7 +14,7 @@ os.environ.setdefault("GUILD_LIBRARY", str(ROOT / "build" / "libguild.so"))
 
 settings.register_profile("test", deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-settings.register_profile("check", settings.get_profile("test"), max_examples=1000)
+settings.register_profile("check", settings.get_profile("test"), max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
