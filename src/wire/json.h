@@ -66,7 +66,7 @@ struct json json_member(struct json v, struct str name);
 /* Element i of an array; not there beyond it. */
 struct json json_element(struct json v, uint32_t i);
 uint32_t json_size(struct json v);
-/* Walks members or elements: start with iter.at = 0 through json_iter; false at the end. name may be NULL for arrays. */
+/* Walks members or elements: json_iter starts, json_next is false at the end. name may be NULL. */
 struct json_iter {
 	struct json of;
 	uint32_t next;

@@ -43,14 +43,15 @@ void json_put_text(struct buf *buf, struct str text);
 
 /* Order of two names for json_sort: < 0, 0, > 0. */
 typedef int json_order_fn(struct str a, struct str b);
-/* Fills members with the indices of the names of the object at index `object` in that order, in O(n log n) steps whatever
- * the names are. members has room for nodes[object].size entries. */
+/* Fills members with the indices of the names of the object at index `object` in that order, in O(n log n) steps
+ * whatever the names are. members has room for nodes[object].size entries. */
 void json_sort(const struct json_node *nodes, uint32_t object, json_order_fn *order, uint32_t *members);
 
 /* The fewest digits that read back as value (positive, finite), nearest to it among those; no zero at either end.
  * Returns their count; value = 0.DIGITS * 10^*point. */
 size_t json_shortest(double value, char digits[JSON_DIGITS_MAX], int *point);
-/* Appends value as ECMAScript's Number::toString does. With exact_integers, a whole number from 2^53 on gets an exponent. */
+/* Appends value as ECMAScript's Number::toString does. With exact_integers, a whole number from 2^53 on gets an
+ * exponent. */
 void json_put_number(struct buf *buf, double value, bool exact_integers);
 /* A decimal number in parts: whole and fraction are digits, both may be empty, times 10^exponent. False on overflow. */
 bool json_to_double(struct str whole, struct str fraction, int64_t exponent, double *out);

@@ -6,7 +6,6 @@
  */
 #include "wire/json.h"
 
-#include "base/check.h"
 #include "base/limits.h"
 #include "wire/json_priv.h"
 #include "wire/utf8.h"
@@ -113,9 +112,9 @@ static uint32_t read_unicode_escape(struct reader *r)
 {
 	const char *escape = r->at - 2;
 	int32_t cp = hex4(r->at, r->end);
-	r->at += 4;
 	if (cp < 0)
 		return bad(r, escape, "malformed \\u escape");
+	r->at += 4;
 	if (cp == 0)
 		return bad(r, escape, "U+0000 in a string");
 	if (cp < 0xd800 || cp > 0xdfff)
@@ -132,8 +131,9 @@ static uint32_t read_unicode_escape(struct reader *r)
 /* One escape, r->at being behind the backslash; returns the bytes written to out, 0: stopped. */
 static size_t read_escape(struct reader *r, char *out)
 {
-	char c = peek(r);
-	r->at++;
+	if (r->at == r->end)
+		return bad(r, r->at, "unterminated string");
+	char c = *r->at++;
 	switch (c) {
 	case '"':
 	case '\\':
@@ -191,7 +191,8 @@ static size_t raw_length(const char *p, const char *end)
 	return (size_t)(q - p);
 }
 
-/* A string with escapes: start is behind its quote, r->at on the first backslash. No escape is shorter than what it means. */
+/* A string with escapes: start is behind its quote, r->at on the first backslash.
+ * No escape is shorter than what it means, so the raw length is room enough. */
 static bool read_escaped(struct reader *r, const char *start, struct str *out)
 {
 	size_t before = (size_t)(r->at - start);
