@@ -12,6 +12,7 @@
 
 #define MEMBERS_COMPARED_MAX 16
 #define NODES_FIRST 8
+#define COUNTED_BYTES_MIN 16384
 
 enum want { WANT_VALUE, WANT_NAME, WANT_MORE, WANT_NOTHING, WANT_STOP };
 
@@ -472,6 +473,20 @@ static enum want read_end(struct reader *r)
 	return WANT_STOP;
 }
 
+/* Nodes to make room for. Chat traffic has about one value in twelve bytes. In a big text, which may be one long string
+ * as well, it pays to count what can stand before a name or value: more nodes there cannot be. */
+static uint32_t first_cap(struct str text)
+{
+	if (text.len < COUNTED_BYTES_MIN)
+		return (uint32_t)(text.len / 12) + NODES_FIRST;
+	size_t count = 1;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+		count += (c == ',') | (c == ':') | (c == '[') | (c == '{');
+	}
+	return count < LIMIT_JSON_NODES ? (uint32_t)count : LIMIT_JSON_NODES;
+}
+
 enum err json_parse(struct arena *arena, struct str text, struct json_doc *out, struct json_error *error)
 {
 	struct reader r;
@@ -483,8 +498,7 @@ enum err json_parse(struct arena *arena, struct str text, struct json_doc *out, 
 	r.arena = arena;
 	r.err = ERR_OK;
 	r.error = (struct json_error){0, NULL};
-	/* Chat traffic has about one value in twelve bytes. */
-	r.cap = text.len / 12 < LIMIT_JSON_NODES ? (uint32_t)(text.len / 12) + NODES_FIRST : LIMIT_JSON_NODES;
+	r.cap = first_cap(r.text);
 	r.nodes = arena_array(arena, struct json_node, r.cap);
 	enum want want = r.nodes ? WANT_VALUE : stop(&r, ERR_LIMIT, r.at, "out of memory");
 	while (want != WANT_STOP) {
