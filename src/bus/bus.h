@@ -93,6 +93,8 @@ size_t bus_topics(const struct bus *bus, const struct loop *loop);
 void bus_publish_take(struct bus *bus, struct bus_event *event);
 /* Which loops are interested: bit i = loop i (for commit nodes that carry replies and events together). */
 uint64_t bus_interest(const struct bus *bus, const struct bus_event *event);
+/* False when no loop has a subscriber of that topic: then nothing needs to be made or published. Any thread. */
+bool bus_topic_wanted(const struct bus *bus, struct str topic);
 /* Delivers on this loop only, borrowing the reference. */
 void bus_deliver(struct bus *bus, struct loop *loop, struct bus_event *event);
 
