@@ -61,18 +61,12 @@ void db_rollback(struct db *db);
 enum err db_savepoint(struct db *db) MUST_USE;
 enum err db_savepoint_release(struct db *db) MUST_USE;
 void db_savepoint_rollback(struct db *db);
-/* Write-ahead log frames not yet checkpointed, after the last commit. */
+/* Pages in the write-ahead log: all of it after a commit, what is left to copy after db_checkpoint. */
 int64_t db_wal_pages(const struct db *db);
-/* One PASSIVE checkpoint. */
+/* One PASSIVE checkpoint. ERR_AGAIN while another connection is at it. */
 enum err db_checkpoint(struct db *db) MUST_USE;
 
-/* ---- migrations: sql/NNNN_name.sql, embedded at build time ---- */
-struct sql_text {
-	const char *name; /* "0001_core" */
-	const char *text; /* with the tokens $INT $BYTES $TEXT $REAL $TABLE_END $TABLE_END_WITHOUT_ROWID */
-};
-extern const struct sql_text sql_texts[]; /* ends with name == NULL; made by tools/embed */
-
+/* ---- migrations: sql/NNNN_name.sql, embedded at build time (sql_text.h) ---- */
 /* Brings the schema to the newest version, each step in one transaction (the file is copied to PATH.bak-<version> first when it
  * holds data). ERR_NEWER when the file's version is unknown here. detail as in db_open. */
 enum err db_migrate(struct db *db, const char *path, char *detail) MUST_USE;
