@@ -30,7 +30,8 @@ struct loop_options {
 };
 
 enum err loop_create(const struct loop_options *options, struct loop **out) MUST_USE;
-/* Aborts remaining connections first (their closed() runs). */
+/* Aborts remaining connections first (their closed() runs, with ERR_GOING_AWAY). Notes, timers and tasks still waiting are
+ * not run; watches and listeners have to be closed before. */
 void loop_destroy(struct loop **loop);
 /* One turn. wait_us: longest wait when nothing is due; 0 polls; < 0 as long as it takes. */
 void loop_turn(struct loop *loop, int64_t wait_us);
@@ -88,7 +89,8 @@ void loop_watch_close(struct loop_watch **watch);
 
 /* ---- connections: non-blocking stream sockets ---- */
 struct conn_handler {
-	/* All unread input: what was kept plus what came. Returns how many bytes it took; the rest is kept and offered again with
+	/* All unread input: what was kept plus what came. More than a request may be (head, body and what may follow) kept
+	 * without taking any is ERR_TOO_LARGE. Returns how many bytes it took; the rest is kept and offered again with
 	 * more behind it. Must not keep pointers into it. After conn_abort or conn_finish in here, return anything. */
 	size_t (*input)(struct conn *conn, struct str bytes);
 	/* The peer sends no more (it may still read). NULL: conn_finish. */
@@ -107,7 +109,7 @@ struct conn_address {
 	bool loopback;
 };
 
-/* Takes fd (non-blocking is set here). */
+/* Takes fd (non-blocking is set here); on error it stays the caller's. ERR_MEMORY, ERR_LIMIT, ERR_IO. peer may be NULL. */
 enum err conn_open(struct loop *loop, int fd, const struct conn_address *peer, const struct conn_handler *handler, void *owner,
 		   struct conn **out) MUST_USE;
 void *conn_owner(const struct conn *conn);
@@ -115,20 +117,24 @@ void conn_owner_set(struct conn *conn, const struct conn_handler *handler, void 
 struct loop *conn_loop(const struct conn *conn);
 const struct conn_address *conn_peer(const struct conn *conn);
 /* Queues frame (takes over the caller's reference, also on error). Sent at the end of the turn.
- * ERR_TOO_SLOW: the queue is over LIMIT_CONN_QUEUE_BYTES or _FRAMES, nothing was queued. ERR_END: it is closing. */
+ * ERR_TOO_SLOW: the queue is over LIMIT_CONN_QUEUE_BYTES or _FRAMES, nothing was queued. ERR_END: it is closing.
+ * ERR_MEMORY. What makes the queue pass the cap is still taken, so one frame of any size can be sent. */
 enum err conn_send_take(struct conn *conn, struct frame *frame) MUST_USE;
 /* The same, with a copy of bytes. Small pieces of one turn are joined. */
 enum err conn_send_copy(struct conn *conn, struct str bytes) MUST_USE;
 /* Bytes queued and not yet taken by the kernel. */
 size_t conn_queued_bytes(const struct conn *conn);
-/* Stops or goes on reading. Input kept meanwhile is offered again at once on resume. */
+/* Stops or goes on reading. Input kept meanwhile is offered again after resume: to input itself when that resumed, else
+ * later in this turn or at once in the next; never inside conn_read_resume. The same after conn_owner_set. */
 void conn_read_pause(struct conn *conn);
 void conn_read_resume(struct conn *conn);
-/* One absolute deadline (monotonic us); 0 clears it. */
+/* One absolute deadline (monotonic us); 0 clears it. Without a callback: conn_abort(ERR_TIMED_OUT). */
 void conn_deadline_set(struct conn *conn, int64_t at_us);
-/* Closes when the queue is flushed, or after 5 s; reads no more. Lingers for the peer's remaining input up to 1 s, so that
+/* Closes when the queue is flushed, or after 5 s (ERR_TIMED_OUT); reads no more. Lingers for the peer's remaining input up to 1 s, so that
  * an error reply is not lost to a reset. */
 void conn_finish(struct conn *conn);
+/* The same behind a last frame, which no cap refuses; takes over the reference. */
+void conn_finish_take(struct conn *conn, struct frame *last);
 /* Closes now. closed() runs later in this turn, or in the next. */
 void conn_abort(struct conn *conn, enum err why);
 
@@ -141,8 +147,9 @@ void conn_caps_destroy(struct conn_caps **caps);
 struct listener;
 struct listener_options {
 	struct str address;  /* "127.0.0.1:8420", "[::1]:8420"; port 0 picks one (the first loop; others then get its number) */
-	struct conn_caps *caps;
-	/* A new connection, already counted; returning an error closes it. */
+	struct conn_caps *caps;  /* NULL: no caps */
+	/* A new connection, already counted; returning an error closes it. conn_open in here takes over the count; without it
+	 * the count ends with the callback. May not close the listener. */
 	enum err (*accepted)(struct loop *loop, int fd, const struct conn_address *peer, void *arg);
 	void *arg;
 };
