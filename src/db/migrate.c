@@ -161,7 +161,7 @@ enum err db_migrate(struct db *db, const char *path, char *detail)
 {
 	int64_t version = 0;
 	enum err err = look(db, path, &version, detail);
-	if (err == ERR_OK && version > 0 && version < newest()) {
+	if (err == ERR_OK && version != 0 && version < newest()) {
 		err = keep_copy(db, path, version, detail);
 	}
 	for (const struct sql_text *step = sql_texts; step->name != NULL && err == ERR_OK; step++) {

@@ -45,6 +45,7 @@ struct writer {
 	_Atomic(pthread_t) owner;
 	_Atomic(int64_t) apply_us_e3; /* moving averages: of one apply, in ns; of the end of one transaction, in us */
 	_Atomic(int64_t) commit_us;
+	bool begun; /* the hooks know of the transaction */
 	bool degraded;
 	bool started;
 	struct thread thread;
@@ -223,9 +224,11 @@ static struct write_job *batch_add(struct batch *batch, struct lane *lane)
 static void undo(struct writer *writer)
 {
 	db_rollback(writer->db);
-	if (writer->hooks.rolled_back != NULL) {
+	/* Not where the transaction never began: the overlays belong to the one before. */
+	if (writer->begun && writer->hooks.rolled_back != NULL) {
 		writer->hooks.rolled_back(writer->hooks.ctx);
 	}
+	writer->begun = false;
 }
 
 static enum err begin(struct writer *writer)
@@ -234,6 +237,7 @@ static enum err begin(struct writer *writer)
 	if (err == ERR_OK) {
 		err = db_begin(writer->db);
 	}
+	writer->begun = err == ERR_OK;
 	if (err == ERR_OK && writer->hooks.begun != NULL) {
 		writer->hooks.begun(writer->hooks.ctx, writer->db);
 	}
@@ -313,12 +317,17 @@ static void all_failed(const struct batch *batch)
 	}
 }
 
-static void note_health(struct writer *writer, bool committed)
+/* A full disk may also show itself as every job failing alone, in transactions that then commit nothing. */
+static void note_health(struct writer *writer, const struct batch *batch, bool committed)
 {
+	bool good = committed;
+	for (struct write_job *job = batch->first; job != NULL && good; job = job->batch_next) {
+		good = job->result != ERR_STORE_UNAVAILABLE;
+	}
 	metric_add(committed ? METRIC_WRITER_COMMITS : METRIC_WRITER_FAILURES, 1);
-	if (writer->degraded == committed) {
-		writer->degraded = !committed;
-		metric_set(METRIC_STORE_DEGRADED, committed ? 0 : 1);
+	if (writer->degraded == good) {
+		writer->degraded = !good;
+		metric_set(METRIC_STORE_DEGRADED, good ? 0 : 1);
 	}
 }
 
@@ -367,11 +376,12 @@ static void batch_run(struct writer *writer)
 	if (!committed) {
 		undo(writer);
 		all_failed(&batch);
-	} else if (failpoint("after_commit") != ERR_OK) {
+	}
+	note_health(writer, &batch, committed);
+	if (committed && failpoint("after_commit") != ERR_OK) {
 		all_failed(&batch);
 	}
 	int64_t ended_us = env_mono_us(writer->env);
-	note_health(writer, committed);
 	average(&writer->apply_us_e3, (applied_us - batch.begun_us) * 1000 / batch.count);
 	average(&writer->commit_us, ended_us - applied_us);
 	metric_observe_us(METRIC_WRITER_SECONDS, ended_us - batch.begun_us);
