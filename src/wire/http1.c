@@ -28,7 +28,8 @@ enum body_state {
 	BODY_REFUSED
 };
 
-/* Targets leave out what RFC 3986 leaves out, except the brackets browsers send as they are. Values take tab and obs-text. */
+/* Targets leave out what RFC 3986 leaves out, except the brackets browsers send as they are.
+ * Values take tab and obs-text. */
 #define T IS_TOKEN
 #define G IS_TARGET
 #define V IS_VALUE

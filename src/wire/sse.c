@@ -1,5 +1,6 @@
 /*
- * Event streams. A line that lies wholly in the input is read where it is; only a line cut by the end of a piece is collected.
+ * Event streams. A line that lies wholly in the input is read where it is; only a line cut by the end of a
+ * piece is collected.
  */
 #include "wire/sse.h"
 

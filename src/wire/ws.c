@@ -1,6 +1,6 @@
 /*
- * WebSocket frames. Input is judged from left to right, each rule at the byte that breaks it, so that the answer does not
- * depend on how the bytes were cut into pieces.
+ * WebSocket frames. Input is judged from left to right, each rule at the byte that breaks it, so that the
+ * answer does not depend on how the bytes were cut into pieces.
  */
 #include "wire/ws.h"
 
