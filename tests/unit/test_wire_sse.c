@@ -22,6 +22,7 @@ static const struct row rows[] = {
 	ROW("LF", "data: a\n\ndata: b\n\n", "[|a||-1][|b||-1]"),
 	ROW("CR", "data: a\r\rdata: b\r\r", "[|a||-1][|b||-1]"),
 	ROW("CRLF", "data: a\r\n\r\ndata: b\r\n\r\n", "[|a||-1][|b||-1]"),
+	ROW("CRLF is one line end", "event: x\r\ndata: a\r\ndata: b\r\n\r\n", "[x|a\nb||-1]"),
 	ROW("mixed ends", "data: a\rdata: b\ndata: c\r\n\rdata: d\n\r\n", "[|a\nb\nc||-1][|d||-1]"),
 	ROW("BOM", "\xef\xbb\xbf" "data: a\n\n", "[|a||-1]"),
 	ROW("BOM only at the start", "data: a\n\n\xef\xbb\xbf" "data: b\n\n", "[|a||-1]"),

@@ -266,7 +266,8 @@ static void test_heads(void **state)
 /* Each length around the borders of the three forms and of the eight-byte steps, with the content compared. */
 static void test_sizes(void **state)
 {
-	static const size_t sizes[] = {0, 1, 3, 7, 8, 9, 15, 16, 17, 124, 125, 126, 127, 128, 4095, 65535, 65536, 65537, MESSAGE_MAX};
+	static const size_t sizes[] = {0,   1,   3,   7,   8,    9,     15,    16,    17,         124,
+				       125, 126, 127, 128, 4095, 65535, 65536, 65537, MESSAGE_MAX};
 	static const size_t steps[] = {1, 2, 3, 5, 13, 4096, MESSAGE_MAX * 2};
 	struct buf data, bytes;
 
@@ -400,7 +401,8 @@ static void test_put(void **state)
 	ws_frame_put_masked(&out, WS_TEXT, STR("Hello"), mask);
 	ws_close_put(&out, 1000, STR("ok"));
 	ws_close_put(&out, 1005, STR("not sent"));
-	assert_true(str_eq(buf_str(&out), STR("\x81\x05Hello\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x04\x03\xe8ok\x88\0")));
+	assert_true(str_eq(buf_str(&out), STR("\x81\x05Hello"
+					      "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x04\x03\xe8ok\x88\0")));
 
 	assert_int_equal(ws_header_put(head, WS_PONG, 125), 2);
 	assert_memory_equal(head, "\x8a\x7d", 2);
@@ -479,7 +481,8 @@ static void test_sha1(void **state)
 	static const struct sha1_row digests[] = {
 		{STR(""), 1, "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
 		{STR("abc"), 1, "a9993e364706816aba3e25717850c26c9cd0d89d"},
-		{STR("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), 1, "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
+		{STR("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), 1,
+		 "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
 		{STR("a"), 1000000, "34aa973cd4c4daa4f61eeb2bdbad27316534016f"},
 		{STR("0123456701234567012345670123456701234567012345670123456701234567"), 10,
 		 "dea356a2cddd90c7a7ecedc5ebb563934f460452"},
