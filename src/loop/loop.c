@@ -275,7 +275,8 @@ static void wait_for_readiness(struct loop *loop, int64_t wait_us)
 {
 	wait_us = wait_bound(loop, wait_us);
 	if (wait_us == 0) {
-		event_base_loop(loop->base, EVLOOP_NONBLOCK);
+		/* ONCE too: what is noted stays ready, and without it the library would look again for ever. */
+		event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
 		return;
 	}
 	if (wait_us > 0) {
