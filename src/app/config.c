@@ -10,11 +10,12 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/nearest.h"
 #include "wire/utf8.h"
 
 #define DETAIL_BYTES 512
 #define US_PER_S     1000000
-/* A name longer than this is not compared with ours: it is no slip of the pen. */
+/* A name is shown up to here. */
 #define NAME_BYTES 64
 
 enum kind { TEXT, INT, SIZE, TIME_S, SWITCH, WORD };
@@ -87,52 +88,6 @@ __attribute__((format(printf, 3, 4))) static enum err refuse(char *detail, const
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* Edit distance with one row; names are short. */
-static size_t distance(struct str a, struct str b)
-{
-	size_t costs[NAME_BYTES + 1];
-
-	if (a.len > NAME_BYTES || b.len > NAME_BYTES) {
-		return NAME_BYTES;
-	}
-	for (size_t j = 0; j <= b.len; j++) {
-		costs[j] = j;
-	}
-	for (size_t i = 1; i <= a.len; i++) {
-		size_t diagonal = costs[0];
-
-		costs[0] = i;
-		for (size_t j = 1; j <= b.len; j++) {
-			size_t above = costs[j];
-			size_t best = diagonal + (lower(a.at[i - 1]) != lower(b.at[j - 1]));
-
-			best = above + 1 < best ? above + 1 : best;
-			best = costs[j - 1] + 1 < best ? costs[j - 1] + 1 : best;
-			costs[j] = best;
-			diagonal = above;
-		}
-	}
-	return costs[b.len];
-}
-
-struct nearest {
-	struct str wanted;
-	struct str found;
-	size_t cost;
-};
-
-/* More than half of a name wrong is no help to name. */
-static void nearest_try(struct nearest *nearest, struct str candidate)
-{
-	size_t cost = distance(nearest->wanted, candidate);
-	size_t longest = candidate.len > nearest->wanted.len ? candidate.len : nearest->wanted.len;
-
-	if (cost * 2 <= longest && (!nearest->found.at || cost < nearest->cost)) {
-		nearest->found = candidate;
-		nearest->cost = cost;
-	}
 }
 
 static enum err refuse_section(char *detail, const struct place *place, struct str section)
