@@ -18,7 +18,7 @@
 #include "db/log.h"
 
 struct audit_entry {
-	int64_t workspace;
+	int64_t workspace;         /* not in the JSON: the chain covers it, whoever shows the entry adds it */
 	struct str principal_id;   /* text ids, as clients see them; at NULL = null */
 	struct str principal_name;
 	struct str agent_id;
@@ -37,7 +37,10 @@ struct audit_entry {
 	struct str change;         /* JSON object of what was changed (old and new), or at NULL */
 };
 
-/* The canonical JSON of entry (members sorted as RFC 8785 says), made in arena. ERR_LIMIT. */
+/* The canonical JSON of entry, made in arena: always the same members, sorted as RFC 8785 says:
+ *   action agent_id agent_name change code decision duration_ms end error_message execution_id outcome principal{id,name}
+ *   rule_id session_id start
+ * ERR_LIMIT; ERR_MALFORMED when decision or change is not JSON. */
 enum err audit_entry_put(struct arena *arena, const struct audit_entry *entry, struct str *out) MUST_USE;
 
 struct audit_chain; /* head of the chain while the writer runs */

@@ -5,7 +5,7 @@
  * Not for: questions; storing history (db/); deciding who may subscribe (the caller does, before bus_subscribe).
  * Threads: each loop subscribes and delivers on its own shard; bus_publish is safe from any thread.
  * Memory:  a published event is held until the last subscriber dropped its frame; topic names are copied.
- * Errors:  ERR_LIMIT when a cap is hit, ERR_TOPIC for a malformed name.
+ * Errors:  ERR_LIMIT when a cap is hit, ERR_INVALID for a malformed name.
  *
  *   publish -> interest[loop][topic hash & 0xffff] != 0 ? -> note in that loop's inbox -> shard: topic -> subscribers
  *   A subscriber gets one copy however many of its topics match: the shard stamps it with the number of the publish.
@@ -48,7 +48,7 @@ struct bus_event_parts {
 	struct frame *frames[BUS_FORM_COUNT]; /* already rendered, or NULL; taken over, also on error */
 };
 
-/* Makes an event with one reference; texts and topics (1..LIMIT_TOPICS_EVENT) are copied into one allocation. ERR_TOPIC, ERR_MEMORY. */
+/* Makes an event with one reference; texts and topics (1..LIMIT_TOPICS_EVENT) are copied into one allocation. ERR_INVALID, ERR_MEMORY. */
 enum err bus_event_make(const struct bus_event_parts *parts, struct bus_event **out) MUST_USE;
 /* The frame in that form, rendered by the bus's renderer when it is the first time (any thread). Borrowed: lives as long as the
  * event. NULL when it cannot be made. */
@@ -79,7 +79,7 @@ enum err bus_create(const struct env *env, struct loop *const *loops, unsigned l
 void bus_destroy(struct bus **bus);
 
 void bus_subscriber_init(struct bus_subscriber *subscriber, void (*deliver)(struct bus_subscriber *, struct bus_event *));
-/* On loop. Subscribing twice is one. ERR_TOPIC, ERR_LIMIT (LIMIT_TOPICS_CONN, LIMIT_TOPICS). */
+/* On loop. Subscribing twice is one. ERR_INVALID, ERR_LIMIT (LIMIT_TOPICS_CONN, LIMIT_TOPICS). */
 enum err bus_subscribe(struct bus *bus, struct loop *loop, struct bus_subscriber *subscriber, struct str topic) MUST_USE;
 /* False when it was not subscribed. */
 bool bus_unsubscribe(struct bus *bus, struct loop *loop, struct bus_subscriber *subscriber, struct str topic);
