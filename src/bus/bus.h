@@ -75,7 +75,7 @@ typedef struct frame *bus_render_fn(void *ctx, const struct bus_event *event, en
 
 enum err bus_create(const struct env *env, struct loop *const *loops, unsigned loop_count, bus_render_fn *render, void *render_ctx,
 		    struct bus **out) MUST_USE;
-/* The loops have ended. */
+/* The loops have ended; subscribers that are left are not touched. */
 void bus_destroy(struct bus **bus);
 
 void bus_subscriber_init(struct bus_subscriber *subscriber, void (*deliver)(struct bus_subscriber *, struct bus_event *));
