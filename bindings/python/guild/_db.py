@@ -1,0 +1,339 @@
+"""An opened engine or connection, and how calls and their events come back to threads and event loops."""
+from __future__ import annotations
+
+import asyncio
+import atexit
+import ctypes
+import itertools
+import json
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import isawaitable
+from typing import Any, NamedTuple
+
+from . import _lib
+from ._lib import CReply, CRequest, GuildError, Record
+
+EventHandler = Callable[[Record], object]
+
+_opened: list[Db] = []
+_opened_lock = threading.RLock()
+_calls: dict[int, _Call] = {}
+_numbers = itertools.count(1)
+_CLOSE_WAIT_S = 5.0
+
+
+class Reply(NamedTuple):
+    """A status as in HTTP, and the JSON body (or text)."""
+    status: int
+    body: Any
+
+
+class _Call:
+    """A call under way: where its events and its end go."""
+
+    def __init__(self, on_event: EventHandler | None, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.on_event, self.loop = on_event, loop
+        self.future = loop.create_future() if loop else None
+        self.tasks: list[asyncio.Future[Any]] = []
+        self.error: BaseException | None = None
+
+    def event(self, name: str, text: str) -> None:
+        if self.on_event is None:
+            return
+        try:
+            result = self.on_event(Record({"type": name, **_lib.parse(text)}))
+            if isawaitable(result):
+                if self.loop is None:
+                    raise TypeError("a call that waits takes plain handlers only")
+                self.tasks.append(asyncio.ensure_future(result, loop=self.loop))
+        except Exception as error:  # a handler's failure is not the run's
+            if self.loop:
+                self.loop.call_exception_handler({"message": "on_event failed", "exception": error})
+            else:
+                self.error = self.error or error
+
+    def done(self, error: int, reply: CReply) -> None:
+        if self.future is None or self.future.done() or (self.loop and self.loop.is_closed()):
+            return
+        if error:
+            self.future.set_exception(_lib.fault(error))
+            return
+        try:
+            self.future.set_result(_reply(reply))
+        except ValueError as wrong:
+            self.future.set_exception(wrong)
+
+
+def _reply(reply: CReply) -> Reply:
+    text = ctypes.string_at(reply.body, reply.body_len).decode() if reply.body_len else ""
+    return Reply(reply.status, _lib.parse(text) if b"json" in reply.content_type and text else text)
+
+
+@_lib.EVENT_FN
+def _on_event(ctx: int, name: bytes, data: int, length: int) -> None:
+    call = _calls.get(ctx)
+    if call:
+        call.event(name.decode(), ctypes.string_at(data, length).decode())
+
+
+@_lib.DONE_FN
+def _on_done(ctx: int, error: int, reply: Any) -> None:
+    call = _calls.pop(ctx, None)
+    if call:
+        call.done(error, reply.contents)
+
+
+def _request(method: str, target: str, body: Any, user: str | None, stream: bool, number: int) -> CRequest:
+    if "\0" in target + (user or ""):
+        raise _lib.fault(_lib.INVALID, "A NUL character is in no target and no user's name.")
+    # A lone surrogate has no UTF-8; passed on as it is, it gets the engine's own answer to malformed text.
+    text = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return CRequest(method.encode(), target.encode("utf-8", "surrogatepass"), text,
+                    user.encode("utf-8", "surrogatepass") if user else None, _on_event if stream else _lib.EVENT_FN(), number)
+
+
+class _Client:
+    """The part of a store that serves one event loop: a handle of its own, whose descriptor the loop watches."""
+
+    def __init__(self, db: Db, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.handle = ctypes.c_void_p()
+        error = _lib.lib().guild_dup(db._handle, ctypes.byref(self.handle))
+        if error:
+            raise _lib.fault(error)
+        self.fd = _lib.lib().guild_fd(self.handle)
+        loop.add_reader(self.fd, self._dispatch)
+
+    def _dispatch(self) -> None:
+        _lib.lib().guild_dispatch(self.handle, None)
+
+    async def call(self, method: str, target: str, body: Any, user: str | None, stream: bool, on_event: EventHandler | None) -> Reply:
+        number, started = next(_numbers), ctypes.c_uint64()
+        call = _Call(on_event, self.loop)
+        assert call.future is not None
+        request = _request(method, target, body, user, stream, number)
+        _calls[number] = call
+        error = _lib.lib().guild_call_start(self.handle, ctypes.byref(request), _on_done, number, ctypes.byref(started))
+        if error:
+            del _calls[number]
+            raise _lib.fault(error)
+        try:
+            reply: Reply = await call.future
+        except asyncio.CancelledError:
+            if self.handle:
+                _lib.lib().guild_cancel_call(self.handle, started)
+            raise
+        for result in await asyncio.gather(*call.tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                self.loop.call_exception_handler({"message": "on_event failed", "exception": result})
+        return reply
+
+    def close(self) -> None:
+        """From any thread; on the loop's own while it runs."""
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here or self.loop.is_closed() or not self.loop.is_running():
+            self._close()
+            return
+        closed = threading.Event()
+        self.loop.call_soon_threadsafe(lambda: (self._close(), closed.set()))
+        if not closed.wait(_CLOSE_WAIT_S):
+            raise GuildError("an event loop that uses this store does not answer; close the store on that loop")
+
+    def _close(self) -> None:
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.fd)
+        error = _lib.lib().guild_close(ctypes.byref(self.handle))
+        if error and error != _lib.FORKED:
+            raise _lib.fault(error)
+
+
+class Db:
+    """An engine in this process, or a connection to a server. Made by guild.open; `await guild.open(...)` gives the same."""
+
+    def __init__(self, handle: ctypes.c_void_p, name: str) -> None:
+        self.name = name
+        self._handle = handle
+        self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+        self._workspace: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<guild.Db {self.name}{' (closed)' if self._closed else ''}>"
+
+    def __await__(self) -> Generator[Any, None, Db]:
+        return self
+        yield
+
+    def __enter__(self) -> Db:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Db:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._changed:
+            if self._closed:
+                raise _lib.fault(_lib.CLOSED)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def request(self, method: str, target: str, body: Any = None, *, user: str | None = None, stream: bool = False,
+                on_event: EventHandler | None = None) -> Reply:
+        """Any row of the route table, waiting for the reply; any thread. Events go to on_event on this thread, meanwhile."""
+        number, reply = next(_numbers), CReply()
+        call = _Call(on_event, None)
+        with self._in_use():
+            request = _request(method, target, body, user, stream or on_event is not None, number)
+            _calls[number] = call
+            try:
+                error = _lib.lib().guild_call(self._handle, ctypes.byref(request), ctypes.byref(reply))
+            finally:
+                del _calls[number]
+            if error:
+                raise _lib.fault(error)
+            try:
+                result = _reply(reply)
+            finally:
+                _lib.lib().guild_reply_free(ctypes.byref(reply))
+        if call.error:
+            raise call.error
+        return result
+
+    async def arequest(self, method: str, target: str, body: Any = None, *, user: str | None = None, stream: bool = False,
+                       on_event: EventHandler | None = None) -> Reply:
+        """The same as a coroutine; events go to on_event (plain or async) on the running loop."""
+        client = self._client()
+        return await client.call(method, target, body, user, stream or on_event is not None, on_event)
+
+    def ok(self, method: str, target: str, body: Any = None, *, user: str | None = None) -> Any:
+        """The body of a reply that has to be a good one; else GuildError."""
+        return _good(self.request(method, target, body, user=user))
+
+    async def aok(self, method: str, target: str, body: Any = None, *, user: str | None = None) -> Any:
+        """The same as a coroutine."""
+        return _good(await self.arequest(method, target, body, user=user))
+
+    def close(self) -> None:
+        """Waits for plain calls of other threads, ends coroutines' calls, stops the engine. Twice is harmless."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)
+        with _opened_lock:
+            if self in _opened:
+                _opened.remove(self)
+        for client in list(self._clients.values()):
+            client.close()
+        self._clients.clear()
+        error = _lib.lib().guild_close(ctypes.byref(self._handle))
+        if error and error != _lib.FORKED:
+            raise _lib.fault(error)
+
+    def _client(self) -> _Client:
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            if self._closed:
+                raise _lib.fault(_lib.CLOSED)
+            client = self._clients.get(loop)
+            if client is None:
+                for old in [old for old in self._clients if old.is_closed()]:
+                    self._clients.pop(old).close()
+                client = self._clients[loop] = _Client(self, loop)
+            return client
+
+
+def _good(reply: Reply) -> Any:
+    if reply.status >= 400:
+        raise _lib.refusal(reply.status, reply.body)
+    return reply.body
+
+
+def open(path_or_url: str | os.PathLike[str], token: str | None = None, *, settings: Mapping[str, object] | None = None,
+         config: str | os.PathLike[str] | None = None) -> Db:
+    """Opens a data directory (":memory:": one that is gone when it is closed), running the engine in this process; or connects to the
+    server at a URL, with token, else GUILD_TOKEN.
+
+    settings ({"providers.builtin": "off"}) and config (a file) are for an engine in this process; see `guild config show`.
+    InUseError: another process, or this one, has the directory open.
+    """
+    where = os.fspath(path_or_url)
+    handle, detail = ctypes.c_void_p(), ctypes.create_string_buffer(_lib.DETAIL_BYTES)
+    if where.startswith(("http://", "https://")):
+        if settings or config:
+            raise TypeError("settings and config are for an engine in this process")
+        secret = token if token is not None else os.environ.get("GUILD_TOKEN")
+        error = _lib.lib().guild_connect(where.encode(), secret.encode() if secret else None, ctypes.byref(handle), detail)
+    else:
+        rows = [f"{name}={value}".encode() for name, value in (settings or {}).items()]
+        options = _lib.COptions(os.fsencode(config) if config else None, (ctypes.c_char_p * (len(rows) + 1))(*rows, None))
+        error = _lib.lib().guild_open(os.fsencode(where), ctypes.byref(options), ctypes.byref(handle), detail)
+    if error:
+        raise _lib.fault(error, detail.value.decode(errors="replace"))
+    db = Db(handle, where)
+    with _opened_lock:
+        _opened.append(db)
+    return db
+
+
+def close(db: Db) -> None:
+    """The same as db.close()."""
+    db.close()
+
+
+def current(db: Db | None = None) -> Db:
+    """db, else the one opened last, else GUILD_DATA or ./var is opened now."""
+    if db is not None:
+        return db
+    with _opened_lock:
+        if _opened:
+            return _opened[-1]
+        return open(os.environ.get("GUILD_DATA") or "./var")
+
+
+async def page_through(db: Db, target: str, user: str | None = None) -> list[Any]:
+    """All items of a list; target has a query already."""
+    items: list[Any] = []
+    cursor = ""
+    while True:
+        page = await db.aok("GET", target + cursor, user=user)
+        items += page["items"]
+        if not page.get("has_more"):
+            return items
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+@atexit.register
+def _close_all() -> None:
+    for db in list(_opened):
+        try:
+            db.close()
+        except GuildError:
+            pass
+
+
+__all__ = ["Db", "EventHandler", "Reply", "close", "current", "open", "page_through"]

@@ -1,0 +1,866 @@
+/*
+ * library.c - the public functions: handles, calls, and the queues that bring results back to the caller's threads.
+ *
+ * A call is a note to a loop. What comes of it is put into a queue (of the handle, or of the waiting call) and taken out by the user's
+ * thread, so that no user code ever runs on a thread of ours.
+ */
+#include "app/library_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "wire/json.h"
+#include "wire/url.h"
+#include "wire/utf8.h"
+
+#define DISPATCH_MAX 512
+#define USER_BYTES_MAX 255
+
+static void lock(struct library *library);
+static void unlock(struct library *library);
+static enum guild_error usable(const struct guild_handle *handle);
+static enum guild_error detail_set(char *detail, enum guild_error error, const char *text);
+static struct guild_handle *handle_create(struct library *library);
+static void handle_destroy(struct guild_handle *handle);
+static bool handle_waits(const struct guild_handle *handle);
+static void handle_wake(struct guild_handle *handle);
+static bool request_valid(const struct guild_request *request);
+static enum guild_error call_create(struct guild_handle *handle, const struct guild_request *request, struct library_call **out);
+static void call_destroy(struct library_call *call);
+static enum guild_error call_begin(struct library_call *call, uint64_t *id);
+static void call_run(struct loop_note *note, struct loop *loop);
+static void call_cancel_run(struct loop_note *note, struct loop *loop);
+static void call_let_go(struct library_call *call, enum guild_error error);
+static void call_end(struct library_call *call, enum guild_error error);
+static bool call_free_if_over(struct library_call *call);
+static void call_event(struct library_call *call, struct str type, struct str data);
+static void call_put(struct library_call *call, struct library_item *item);
+static void call_reply(struct library_call *call, struct guild_reply *reply);
+static void queue_run(struct guild_handle *handle, size_t max, size_t *handled);
+static void library_stop(struct library *library);
+
+/* ---- words ---- */
+
+const char *guild_version(void)
+{
+	return GUILD_VERSION;
+}
+
+const char *guild_error_text(int error)
+{
+	static const char *const texts[] = {
+		[GUILD_OK] = "Done.",
+		[GUILD_ERR_INVALID] = "An argument is not valid.",
+		[GUILD_ERR_IN_USE] = "The data directory is in use.",
+		[GUILD_ERR_WRONG_THREAD] = "This call would wait for itself.",
+		[GUILD_ERR_FORKED] = "The handle was opened before fork(); open another one in this process.",
+		[GUILD_ERR_MEMORY] = "Out of memory.",
+		[GUILD_ERR_LIMIT] = "A limit was reached: too many calls under way, or events that nobody dispatched.",
+		[GUILD_ERR_IO] = "The disk or the network failed.",
+		[GUILD_ERR_CONFIG] = "A setting is not valid.",
+		[GUILD_ERR_NEWER] = "The store was written by a newer version.",
+		[GUILD_ERR_CORRUPT] = "The store is damaged, or its key file does not fit.",
+		[GUILD_ERR_CLOSED] = "The handle was closed.",
+		[GUILD_ERR_CANCELLED] = "The call was cancelled.",
+		[GUILD_ERR_TIMED_OUT] = "The call took too long.",
+		[GUILD_ERR_NOT_FOUND] = "No such call is under way.",
+		[GUILD_ERR_INTERNAL] = "Something went wrong inside.",
+	};
+	if (error < 0 || (size_t)error >= sizeof(texts) / sizeof(texts[0])) {
+		return "Unknown error.";
+	}
+	return texts[error];
+}
+
+enum guild_error library_error(enum err err)
+{
+	switch (err) {
+	case ERR_OK: return GUILD_OK;
+	case ERR_MALFORMED:
+	case ERR_INVALID: return GUILD_ERR_INVALID;
+	case ERR_IN_USE: return GUILD_ERR_IN_USE;
+	case ERR_WRONG_THREAD: return GUILD_ERR_WRONG_THREAD;
+	case ERR_FORKED: return GUILD_ERR_FORKED;
+	case ERR_MEMORY: return GUILD_ERR_MEMORY;
+	case ERR_LIMIT:
+	case ERR_OVERLOADED:
+	case ERR_TOO_SLOW: return GUILD_ERR_LIMIT;
+	case ERR_IO:
+	case ERR_STORE_UNAVAILABLE:
+	case ERR_PROVIDER_FAILED: return GUILD_ERR_IO;
+	case ERR_CONFIG: return GUILD_ERR_CONFIG;
+	case ERR_NEWER: return GUILD_ERR_NEWER;
+	case ERR_CORRUPT:
+	case ERR_KEY: return GUILD_ERR_CORRUPT;
+	case ERR_GOING_AWAY: return GUILD_ERR_CLOSED;
+	case ERR_CANCELLED: return GUILD_ERR_CANCELLED;
+	case ERR_TIMED_OUT:
+	case ERR_PROVIDER_TIMEOUT: return GUILD_ERR_TIMED_OUT;
+	case ERR_NOT_FOUND: return GUILD_ERR_NOT_FOUND;
+	default: return GUILD_ERR_INTERNAL;
+	}
+}
+
+/* ---- opening and closing ---- */
+
+enum err library_create(struct library **out, struct guild_handle **first)
+{
+	struct library *library = mem_alloc(sizeof(*library));
+	if (library == NULL) {
+		return ERR_MEMORY;
+	}
+	check(pthread_mutex_init(&library->lock, NULL) == 0);
+	library->pid = getpid();
+	list_init(&library->handles);
+	list_init(&library->calls);
+	buf_init(&library->url, LIMIT_TARGET_BYTES);
+	buf_init(&library->token_header, LIMIT_TARGET_BYTES);
+	*first = handle_create(library);
+	if (*first == NULL) {
+		library_discard(&library, first);
+		return ERR_MEMORY;
+	}
+	*out = library;
+	return ERR_OK;
+}
+
+void library_discard(struct library **library, struct guild_handle **first)
+{
+	if (*first != NULL) {
+		handle_destroy(*first);
+		*first = NULL;
+	}
+	buf_fini(&(*library)->url);
+	buf_fini(&(*library)->token_header);
+	check(pthread_mutex_destroy(&(*library)->lock) == 0);
+	mem_free(*library);
+	*library = NULL;
+}
+
+int guild_open(const char *path, const struct guild_options *options, struct guild_handle **out, char *detail)
+{
+	struct library *library;
+	char reason[GUILD_DETAIL_BYTES] = "";
+
+	if (path == NULL || path[0] == '\0' || out == NULL) {
+		return detail_set(detail, GUILD_ERR_INVALID, "The path of a data directory, or \":memory:\", is needed.");
+	}
+	if (loop_current() != NULL) {
+		return detail_set(detail, GUILD_ERR_WRONG_THREAD, guild_error_text(GUILD_ERR_WRONG_THREAD));
+	}
+	enum err err = library_create(&library, out);
+	if (err != ERR_OK) {
+		return detail_set(detail, library_error(err), guild_error_text(library_error(err)));
+	}
+	err = library_local_open(library, path, options, reason);
+	if (err != ERR_OK) {
+		library_discard(&library, out);
+		return detail_set(detail, library_error(err), reason[0] ? reason : guild_error_text(library_error(err)));
+	}
+	return detail_set(detail, GUILD_OK, "");
+}
+
+int guild_connect(const char *url, const char *token, struct guild_handle **out, char *detail)
+{
+	struct library *library;
+	char reason[GUILD_DETAIL_BYTES] = "";
+
+	if (url == NULL || out == NULL) {
+		return detail_set(detail, GUILD_ERR_INVALID, "The URL of a server is needed.");
+	}
+	enum err err = library_create(&library, out);
+	if (err != ERR_OK) {
+		return detail_set(detail, library_error(err), guild_error_text(library_error(err)));
+	}
+	err = library_remote_open(library, url, token, reason);
+	if (err != ERR_OK) {
+		library_discard(&library, out);
+		return detail_set(detail, library_error(err), reason[0] ? reason : guild_error_text(library_error(err)));
+	}
+	return detail_set(detail, GUILD_OK, "");
+}
+
+int guild_dup(struct guild_handle *handle, struct guild_handle **out)
+{
+	enum guild_error error = usable(handle);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	lock(handle->library);
+	*out = handle->closing ? NULL : handle_create(handle->library);
+	error = *out != NULL ? GUILD_OK : handle->closing ? GUILD_ERR_CLOSED : GUILD_ERR_LIMIT;
+	unlock(handle->library);
+	return error;
+}
+
+int guild_close(struct guild_handle **handle)
+{
+	if (handle == NULL || *handle == NULL) {
+		return GUILD_OK;
+	}
+	struct guild_handle *closing = *handle;
+	struct library *library = closing->library;
+	enum guild_error error = usable(closing);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	lock(library);
+	if (loop_current() != NULL || closing->dispatching || closing->closing || handle_waits(closing)) {
+		unlock(library);
+		return GUILD_ERR_WRONG_THREAD;
+	}
+	closing->closing = true;
+	for (struct list *at = library->calls.next, *next; at != &library->calls; at = next) {
+		next = at->next;
+		struct library_call *call = container_of(at, struct library_call, link);
+		if (call->handle == closing) {
+			call_let_go(call, GUILD_ERR_CLOSED);
+		}
+	}
+	unlock(library);
+	queue_run(closing, SIZE_MAX, NULL);
+	lock(library);
+	handle_destroy(closing);
+	bool last = list_empty(&library->handles);
+	unlock(library);
+	if (last) {
+		library_stop(library);
+	}
+	*handle = NULL;
+	return GUILD_OK;
+}
+
+/* ---- calls ---- */
+
+int guild_call(struct guild_handle *handle, const struct guild_request *request, struct guild_reply *reply)
+{
+	struct library_call *call;
+	enum guild_error error = usable(handle);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	if (loop_current() != NULL) {
+		return GUILD_ERR_WRONG_THREAD;
+	}
+	if (reply == NULL) {
+		return GUILD_ERR_INVALID;
+	}
+	error = call_create(handle, request, &call);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	struct library *library = handle->library;
+	error = call_begin(call, NULL);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	lock(library);
+	while (!call->taken) {
+		struct list *link = list_pop(&call->items);
+		if (link == NULL) {
+			check(pthread_cond_wait(&call->changed, &library->lock) == 0);
+			continue;
+		}
+		struct library_item *item = container_of(link, struct library_item, link);
+		if (item->end) {
+			call->taken = true;
+			break;
+		}
+		handle->queued_bytes -= item->type_len + item->data_len;
+		unlock(library);
+		call->on_event(call->event_ctx, item->text, item->text + item->type_len + 1, item->data_len);
+		mem_free(item);
+		lock(library);
+	}
+	error = call->error;
+	if (error == GUILD_OK) {
+		call_reply(call, reply);
+		call->reply = (struct buf){0};
+	}
+	call_free_if_over(call);
+	unlock(library);
+	return error;
+}
+
+void guild_reply_free(struct guild_reply *reply)
+{
+	mem_free(reply->body);
+	*reply = (struct guild_reply){0};
+}
+
+int guild_call_start(struct guild_handle *handle, const struct guild_request *request, guild_done_fn *on_done, void *ctx,
+		     uint64_t *id)
+{
+	struct library_call *call;
+	enum guild_error error = usable(handle);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	if (on_done == NULL) {
+		return GUILD_ERR_INVALID;
+	}
+	error = call_create(handle, request, &call);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	call->on_done = on_done;
+	call->done_ctx = ctx;
+	return call_begin(call, id);
+}
+
+int guild_cancel_call(struct guild_handle *handle, uint64_t id)
+{
+	enum guild_error error = usable(handle);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	struct library *library = handle->library;
+	error = GUILD_ERR_NOT_FOUND;
+	lock(library);
+	for (struct list *at = library->calls.next; at != &library->calls; at = at->next) {
+		struct library_call *call = container_of(at, struct library_call, link);
+		if (call->id == id && call->handle == handle && !call->ended) {
+			call_let_go(call, GUILD_ERR_CANCELLED);
+			error = GUILD_OK;
+			break;
+		}
+	}
+	unlock(library);
+	return error;
+}
+
+int guild_fd(struct guild_handle *handle)
+{
+	return usable(handle) == GUILD_OK ? handle->fd : -1;
+}
+
+int guild_dispatch(struct guild_handle *handle, size_t *handled)
+{
+	if (handled != NULL) {
+		*handled = 0;
+	}
+	enum guild_error error = usable(handle);
+	if (error != GUILD_OK) {
+		return error;
+	}
+	queue_run(handle, DISPATCH_MAX, handled);
+	return GUILD_OK;
+}
+
+/* ---- the common calls ---- */
+
+/* Makes the call with body, a buf of JSON that is freed here. */
+static int post(struct guild_handle *handle, struct guild_request *request, struct buf *body, struct guild_reply *reply)
+{
+	buf_put_byte(body, '\0');
+	int error = GUILD_ERR_INVALID;
+	if (buf_err(body) == ERR_OK) {
+		request->method = "POST";
+		request->body = body->at;
+		error = guild_call(handle, request, reply);
+	}
+	buf_fini(body);
+	return error;
+}
+
+/* Arguments have to be UTF-8: the writer would replace what is not, and the engine would take another name for the one given. */
+static bool put_text(struct json_out *json, struct str name, const char *text)
+{
+	if (text == NULL) {
+		return true;
+	}
+	json_put_str(json, name, str_of(text));
+	return utf8_valid(str_of(text));
+}
+
+int guild_chat(struct guild_handle *handle, const struct guild_chat *chat, struct guild_reply *reply)
+{
+	struct buf body;
+	struct json_out json;
+
+	if (chat == NULL || chat->message == NULL) {
+		return GUILD_ERR_INVALID;
+	}
+	buf_init(&body, LIMIT_BODY_BYTES + 1);
+	json_begin(&json, &body);
+	json_object(&json);
+	bool valid = put_text(&json, STR("agent"), chat->agent);
+	valid &= put_text(&json, STR("message"), chat->message);
+	valid &= put_text(&json, STR("session_id"), chat->session_id);
+	json_put_bool(&json, STR("stream"), chat->on_event != NULL);
+	json_object_end(&json);
+	if (!valid) {
+		buf_fini(&body);
+		return GUILD_ERR_INVALID;
+	}
+	struct guild_request request = {.target = "/v1/chat", .user = chat->user, .on_event = chat->on_event, .ctx = chat->ctx};
+	return post(handle, &request, &body, reply);
+}
+
+int guild_agent_create(struct guild_handle *handle, const char *name, const char *maturity, const char *category,
+		       struct guild_reply *reply)
+{
+	struct buf body;
+	struct json_out json;
+
+	buf_init(&body, LIMIT_BODY_BYTES + 1);
+	json_begin(&json, &body);
+	json_object(&json);
+	bool valid = put_text(&json, STR("name"), name != NULL ? name : "");
+	valid &= put_text(&json, STR("maturity"), maturity);
+	valid &= put_text(&json, STR("category"), category);
+	json_object_end(&json);
+	if (!valid) {
+		buf_fini(&body);
+		return GUILD_ERR_INVALID;
+	}
+	struct guild_request request = {.target = "/v1/agents"};
+	return post(handle, &request, &body, reply);
+}
+
+int guild_decide(struct guild_handle *handle, const char *agent, const char *action, bool require_approval,
+		 struct guild_reply *reply)
+{
+	struct buf body, target;
+	struct json_out json;
+
+	if (agent == NULL || agent[0] == '\0' || action == NULL) {
+		return GUILD_ERR_INVALID;
+	}
+	buf_init(&target, LIMIT_TARGET_BYTES);
+	buf_put_str(&target, STR("/v1/agents/"));
+	url_encode(&target, str_of(agent));
+	buf_put(&target, "/decide", sizeof("/decide"));
+	buf_init(&body, LIMIT_BODY_BYTES + 1);
+	json_begin(&json, &body);
+	json_object(&json);
+	bool valid = put_text(&json, STR("action"), action);
+	json_put_bool(&json, STR("require_approval"), require_approval);
+	json_object_end(&json);
+	int error = GUILD_ERR_INVALID;
+	if (valid && buf_err(&target) == ERR_OK) {
+		struct guild_request request = {.target = target.at};
+		error = post(handle, &request, &body, reply);
+	} else {
+		buf_fini(&body);
+	}
+	buf_fini(&target);
+	return error;
+}
+
+/* ---- what doors say ---- */
+
+void library_call_head(struct library_call *call, int status, struct str content_type, bool streaming)
+{
+	call->status = status;
+	call->streaming = streaming && call->on_event != NULL;
+	str_to_z(content_type, call->content_type, sizeof(call->content_type));
+}
+
+void library_call_bytes(struct library_call *call, struct str bytes)
+{
+	if (!call->streaming) {
+		buf_put_str(&call->reply, bytes);
+		return;
+	}
+	while (call->broken == ERR_OK) {
+		struct sse_event event;
+		bool got = false;
+		call->broken = sse_feed(&call->sse, &bytes, &event, &got);
+		if (call->broken != ERR_OK || !got) {
+			return;
+		}
+		if (str_eq(event.event, STR("result"))) {
+			buf_clear(&call->reply);
+			buf_put_str(&call->reply, event.data);
+			str_to_z(STR("application/json"), call->content_type, sizeof(call->content_type));
+		} else {
+			call_event(call, event.event, event.data);
+		}
+	}
+}
+
+void library_call_done(struct library_call *call, enum err err)
+{
+	struct library *library = call->library;
+
+	if (err == ERR_OK) {
+		err = call->broken;
+	}
+	buf_put_byte(&call->reply, '\0');
+	if (err == ERR_OK) {
+		err = buf_err(&call->reply);
+	}
+	lock(library);
+	list_remove(&call->link);
+	library->call_count--;
+	call->door_done = true;
+	if (!call->ended) {
+		call_end(call, library_error(err));
+	}
+	call_free_if_over(call);
+	unlock(library);
+}
+
+/* ---- helpers ---- */
+
+static void lock(struct library *library)
+{
+	check(pthread_mutex_lock(&library->lock) == 0);
+}
+
+static void unlock(struct library *library)
+{
+	check(pthread_mutex_unlock(&library->lock) == 0);
+}
+
+/* Comes before any lock: after fork a thread that does not exist here may be holding it. */
+static enum guild_error usable(const struct guild_handle *handle)
+{
+	if (handle == NULL) {
+		return GUILD_ERR_INVALID;
+	}
+	return handle->library->pid == getpid() ? GUILD_OK : GUILD_ERR_FORKED;
+}
+
+static enum guild_error detail_set(char *detail, enum guild_error error, const char *text)
+{
+	if (detail != NULL) {
+		str_to_z(str_of(text), detail, GUILD_DETAIL_BYTES);
+	}
+	return error;
+}
+
+static struct guild_handle *handle_create(struct library *library)
+{
+	struct guild_handle *handle = mem_alloc(sizeof(*handle));
+	if (handle == NULL) {
+		return NULL;
+	}
+	handle->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (handle->fd < 0) {
+		mem_free(handle);
+		return NULL;
+	}
+	handle->library = library;
+	list_init(&handle->ready);
+	list_push(&library->handles, &handle->link);
+	return handle;
+}
+
+static void handle_destroy(struct guild_handle *handle)
+{
+	check(list_empty(&handle->ready));
+	list_remove(&handle->link);
+	close(handle->fd);
+	mem_free(handle);
+}
+
+/* Whether somebody is inside guild_call. */
+static bool handle_waits(const struct guild_handle *handle)
+{
+	const struct list *calls = &handle->library->calls;
+	for (struct list *at = calls->next; at != calls; at = at->next) {
+		struct library_call *call = container_of(at, struct library_call, link);
+		if (call->handle == handle && call->on_done == NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void handle_wake(struct guild_handle *handle)
+{
+	uint64_t one = 1;
+	/* The counter cannot overflow: it is written only when the queue was empty and read before it is emptied. */
+	check(write(handle->fd, &one, sizeof(one)) == sizeof(one));
+}
+
+static bool request_valid(const struct guild_request *request)
+{
+	static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+	bool known = false;
+
+	if (request == NULL || request->method == NULL || request->target == NULL || request->target[0] != '/') {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		known |= strcmp(request->method, methods[i]) == 0;
+	}
+	struct str target = str_of(request->target), user = str_of(request->user);
+	for (size_t i = 0; i < target.len; i++) {
+		if ((unsigned char)target.at[i] <= ' ' || target.at[i] == 0x7f) {
+			return false;
+		}
+	}
+	if (user.at != NULL && (user.len == 0 || user.len > USER_BYTES_MAX || !utf8_valid(user))) {
+		return false;
+	}
+	for (size_t i = 0; i < user.len; i++) {
+		if ((unsigned char)user.at[i] <= ' ' || user.at[i] == 0x7f) {
+			return false;
+		}
+	}
+	return known && target.len <= LIMIT_TARGET_BYTES && (request->body == NULL || strlen(request->body) <= LIMIT_BODY_BYTES);
+}
+
+static enum guild_error call_create(struct guild_handle *handle, const struct guild_request *request, struct library_call **out)
+{
+	if (!request_valid(request)) {
+		return GUILD_ERR_INVALID;
+	}
+	struct library_call *call = mem_alloc(sizeof(*call));
+	if (call == NULL) {
+		return GUILD_ERR_MEMORY;
+	}
+	call->library = handle->library;
+	call->handle = handle;
+	call->on_event = request->on_event;
+	call->event_ctx = request->ctx;
+	call->run_note.run = call_run;
+	call->cancel_note.run = call_cancel_run;
+	list_init(&call->link);
+	list_init(&call->items);
+	check(pthread_cond_init(&call->changed, NULL) == 0);
+	arena_init(&call->arena, LIMIT_REQUEST_ARENA_BYTES);
+	buf_init(&call->reply, LIMIT_LIBRARY_REPLY_BYTES);
+	sse_init(&call->sse, LIMIT_LIBRARY_REPLY_BYTES);
+	call->method = arena_copy(&call->arena, str_of(request->method));
+	call->target = arena_copy(&call->arena, str_of(request->target));
+	call->body = arena_copy(&call->arena, request->body != NULL ? str_of(request->body) : STR(""));
+	call->user = arena_copy(&call->arena, request->user != NULL ? str_of(request->user) : STR(""));
+	call->end = arena_new(&call->arena, struct library_item);
+	if (!call->method.at || !call->target.at || !call->body.at || !call->user.at || !call->end) {
+		call_destroy(call);
+		return GUILD_ERR_MEMORY;
+	}
+	call->end->call = call;
+	call->end->end = true;
+	*out = call;
+	return GUILD_OK;
+}
+
+static void call_destroy(struct library_call *call)
+{
+	for (struct list *link; (link = list_pop(&call->items)) != NULL;) {
+		struct library_item *item = container_of(link, struct library_item, link);
+		if (!item->end) {
+			mem_free(item);
+		}
+	}
+	buf_fini(&call->reply);
+	sse_fini(&call->sse);
+	arena_fini(&call->arena);
+	check(pthread_cond_destroy(&call->changed) == 0);
+	mem_free(call);
+}
+
+/* Hands the call to a loop; frees it when it cannot. */
+static enum guild_error call_begin(struct library_call *call, uint64_t *id)
+{
+	struct library *library = call->library;
+	enum guild_error error = GUILD_OK;
+
+	lock(library);
+	if (call->handle->closing) {
+		error = GUILD_ERR_CLOSED;
+	} else if (library->call_count >= LIMIT_LIBRARY_CALLS) {
+		error = GUILD_ERR_LIMIT;
+	} else {
+		call->id = ++library->last_id;
+		if (id != NULL) {
+			*id = call->id;
+		}
+		call->loop = library->door->loop_of(library);
+		list_push(&library->calls, &call->link);
+		library->call_count++;
+		/* Posted under the lock, so that a cancel's note always comes behind it. */
+		loop_note_post(call->loop, &call->run_note);
+	}
+	unlock(library);
+	if (error != GUILD_OK) {
+		call_destroy(call);
+	}
+	return error;
+}
+
+static void call_run(struct loop_note *note, struct loop *loop)
+{
+	struct library_call *call = container_of(note, struct library_call, run_note);
+	call->library->door->run(call->library, call, loop);
+}
+
+static void call_cancel_run(struct loop_note *note, struct loop *loop)
+{
+	struct library_call *call = container_of(note, struct library_call, cancel_note);
+	struct library *library = call->library;
+
+	if (!call->door_done) {
+		library->door->cancel(call);
+	}
+	lock(library);
+	call->cancel_posted = false;
+	call_free_if_over(call);
+	unlock(library);
+}
+
+/* Under the lock: the call ends for the user with error; events that wait are dropped. */
+static void call_let_go(struct library_call *call, enum guild_error error)
+{
+	struct guild_handle *handle = call->handle;
+
+	for (struct list *at = handle->ready.next, *next; at != &handle->ready; at = next) {
+		next = at->next;
+		struct library_item *item = container_of(at, struct library_item, link);
+		if (item->call == call && !item->end) {
+			list_remove(at);
+			handle->queued_bytes -= item->type_len + item->data_len;
+			mem_free(item);
+		}
+	}
+	if (call->ended) {
+		return;
+	}
+	call_end(call, error);
+	if (!call->door_done && call->library->door->cancel != NULL) {
+		call->cancel_posted = true;
+		loop_note_post(call->loop, &call->cancel_note);
+	}
+}
+
+/* Under the lock. */
+static void call_end(struct library_call *call, enum guild_error error)
+{
+	call->ended = true;
+	call->error = error;
+	call_put(call, call->end);
+}
+
+/* Under the lock: frees a call that nobody holds any more. */
+static bool call_free_if_over(struct library_call *call)
+{
+	bool over = call->taken && call->door_done && !call->cancel_posted;
+	if (over) {
+		call_destroy(call);
+	}
+	return over;
+}
+
+static void call_event(struct library_call *call, struct str type, struct str data)
+{
+	struct library *library = call->library;
+	struct library_item *item = mem_alloc(sizeof(*item) + type.len + data.len + 2);
+	if (item == NULL) {
+		call->broken = ERR_MEMORY;
+		return;
+	}
+	item->call = call;
+	item->type_len = type.len;
+	item->data_len = data.len;
+	memcpy(item->text, type.len ? type.at : "", type.len);
+	memcpy(item->text + type.len + 1, data.len ? data.at : "", data.len);
+	lock(library);
+	/* After the end the handle may be gone. */
+	if (call->ended) {
+		mem_free(item);
+	} else if (call->handle->queued_bytes + type.len + data.len > LIMIT_LIBRARY_QUEUE_BYTES) {
+		call->broken = ERR_LIMIT;
+		mem_free(item);
+	} else {
+		call->handle->queued_bytes += type.len + data.len;
+		call_put(call, item);
+	}
+	unlock(library);
+}
+
+/* Under the lock. */
+static void call_put(struct library_call *call, struct library_item *item)
+{
+	if (call->on_done == NULL) {
+		list_push(&call->items, &item->link);
+		check(pthread_cond_signal(&call->changed) == 0);
+		return;
+	}
+	bool wake = list_empty(&call->handle->ready);
+	list_push(&call->handle->ready, &item->link);
+	if (wake) {
+		handle_wake(call->handle);
+	}
+}
+
+static void call_reply(struct library_call *call, struct guild_reply *reply)
+{
+	*reply = (struct guild_reply){.status = call->status, .body = call->reply.at, .body_len = call->reply.len - 1};
+	memcpy(reply->content_type, call->content_type, sizeof(reply->content_type));
+}
+
+/* Runs at most max of the callbacks that wait. */
+static void queue_run(struct guild_handle *handle, size_t max, size_t *handled)
+{
+	struct library *library = handle->library;
+	uint64_t value;
+	size_t count = 0;
+	struct list *link;
+
+	lock(library);
+	if (handle->dispatching) {
+		unlock(library);
+		return;
+	}
+	handle->dispatching = true;
+	if (read(handle->fd, &value, sizeof(value)) < 0) {
+		check(errno == EAGAIN || errno == EINTR);
+	}
+	while (count < max && (link = list_pop(&handle->ready)) != NULL) {
+		struct library_item *item = container_of(link, struct library_item, link);
+		struct library_call *call = item->call;
+		count++;
+		if (!item->end) {
+			handle->queued_bytes -= item->type_len + item->data_len;
+			unlock(library);
+			call->on_event(call->event_ctx, item->text, item->text + item->type_len + 1, item->data_len);
+			mem_free(item);
+			lock(library);
+			continue;
+		}
+		struct guild_reply reply = {0};
+		if (call->error == GUILD_OK) {
+			call_reply(call, &reply);
+		}
+		unlock(library);
+		call->on_done(call->done_ctx, call->error, &reply);
+		lock(library);
+		call->taken = true;
+		call->handle = NULL;
+		call_free_if_over(call);
+	}
+	handle->dispatching = false;
+	if (!list_empty(&handle->ready)) {
+		handle_wake(handle);
+	}
+	unlock(library);
+	if (handled != NULL) {
+		*handled = count;
+	}
+}
+
+/* The last handle is gone. */
+static void library_stop(struct library *library)
+{
+	struct guild_handle *none = NULL;
+
+	library->door->stop(library);
+	/* What the door had not done when its threads ended: the users have been told already, by guild_close of their handles. */
+	for (struct list *link; (link = list_pop(&library->calls)) != NULL;) {
+		struct library_call *call = container_of(link, struct library_call, link);
+		call->door_done = true;
+		call->cancel_posted = false;
+		check(call_free_if_over(call));
+	}
+	library_discard(&library, &none);
+}
