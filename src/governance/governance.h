@@ -56,6 +56,8 @@ struct policy;
 enum err policy_create_default(struct policy **out) MUST_USE;
 void policy_destroy(struct policy **policy);
 int64_t policy_version(const struct policy *policy);
+/* Walks the table: start with *cursor = 0; false at the end. */
+bool policy_next(const struct policy *policy, size_t *cursor, struct str *action, int *complexity);
 
 /* Resolves 1..128 bytes; else ERR_INVALID. No allocation. */
 enum err policy_level(const struct policy *policy, struct str action, struct action_level *out) MUST_USE;

@@ -1,0 +1,102 @@
+/* change.c - what all commands behind a request have in common. */
+#include "command/change.h"
+
+#include "base/check.h"
+
+void *change_make(struct guild *guild, const struct command_row *row, struct arena *arena, struct loop *loop, const struct caller *caller,
+		  size_t size)
+{
+	check(size >= sizeof(struct change));
+	struct change *change = (struct change *)command_new(guild->commands, row, arena, loop, caller, size);
+	if (change != NULL) {
+		change->guild = guild;
+		change->command.owner = change;
+	}
+	return change;
+}
+
+void *change_new(struct guild *guild, struct http_request *request, const struct command_row *row, size_t size)
+{
+	struct change *change = change_make(guild, row, &request->arena, request->loop, &request->caller, size);
+	if (change == NULL) {
+		http_reply_error(request, ERR_MEMORY, NULL);
+		return NULL;
+	}
+	change->request = request;
+	return change;
+}
+
+enum err change_audit(struct change *change, const struct change_what *what)
+{
+	struct guild *guild = change->guild;
+	const struct caller *caller = &change->command.caller;
+	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, what->agent);
+	struct id_text session = id_format(&guild->id_secret, ID_SESSION, what->session);
+	int64_t now_us = env_wall_us(guild->env);
+	struct audit_entry entry = {
+		.workspace = caller->workspace,
+		.principal_id = caller->principal != 0 ? id_str(&principal) : STR_NONE,
+		.principal_name = caller->principal != 0 ? caller_name(caller) : STR_NONE,
+		.agent_id = what->agent != 0 ? id_str(&agent) : STR_NONE,
+		.agent_name = what->agent != 0 ? what->agent_name : STR_NONE,
+		.action = str_of(change->command.row->action),
+		.session_id = what->session != 0 ? id_str(&session) : STR_NONE,
+		.start_us = now_us,
+		.end_us = now_us,
+		.outcome = OUTCOME_CHANGED,
+		.change = what->change,
+	};
+	struct log_row *row = &change->row;
+	row->kinds = LOG_AUDIT;
+	row->workspace = caller->workspace;
+	row->principal = caller->principal;
+	row->agent = what->agent;
+	row->session = what->session;
+	row->action = entry.action;
+	row->outcome = OUTCOME_CHANGED;
+	return audit_entry_put(change->command.arena, &entry, &row->entry);
+}
+
+void change_event(struct change *change, struct str type, struct str data, struct str topics)
+{
+	change->row.kinds |= LOG_EVENT;
+	change->row.event_type = type;
+	change->row.event_data = data;
+	change->row.topics = topics;
+}
+
+void change_submit(struct change *change, enum err err)
+{
+	if (err == ERR_OK) {
+		err = command_submit(&change->command, false);
+	}
+	if (err != ERR_OK) {
+		http_reply_error(change->request, err, NULL);
+	}
+}
+
+enum err change_log(struct change *change, struct db *db)
+{
+	return command_log(&change->command, db, &change->row);
+}
+
+bool change_refused(struct change *change)
+{
+	if (change->command.result == ERR_OK) {
+		return false;
+	}
+	http_reply_error(change->request, change->command.result, NULL);
+	return true;
+}
+
+void change_reply(struct http_request *request, int status, struct buf *text)
+{
+	enum err err = buf_err(text);
+	if (err != ERR_OK) {
+		http_reply_error(request, err, NULL);
+	} else {
+		http_reply_json(request, status, buf_str(text));
+	}
+	buf_fini(text);
+}

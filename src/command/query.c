@@ -1,0 +1,165 @@
+/* query.c - requests answered by readers, and the pages of lists. */
+#include "command/query.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "wire/base64.h"
+
+enum {
+	QUERY_BYTES_MAX = 12 * 1024 * 1024,
+	PAGE_BYTES_WANTED = 4 * 1024 * 1024, /* a page of large items ends early */
+	PAGE_ITEMS_DEFAULT = 50,
+	CURSOR_BYTES = 24,
+};
+
+struct cursor {
+	int64_t keys[2];
+	uint64_t tag;
+};
+
+static enum err query_run(struct read_job *job, struct db *db);
+static void query_done(struct read_job *job);
+static uint64_t cursor_tag(const struct query *query, const int64_t keys[2]);
+static enum err cursor_read(struct query *query, struct str text);
+static void page_end(struct query *query);
+
+void *query_new(struct guild *guild, struct http_request *request, size_t size)
+{
+	check(size >= sizeof(struct query));
+	struct query *query = arena_alloc(&request->arena, size);
+	if (query == NULL) {
+		http_reply_error(request, ERR_MEMORY, NULL);
+		return NULL;
+	}
+	query->guild = guild;
+	query->request = request;
+	query->job.run = query_run;
+	query->job.done = query_done;
+	query->job.home = request->loop;
+	buf_init(&query->text, QUERY_BYTES_MAX);
+	json_begin(&query->json, &query->text);
+	return query;
+}
+
+void *query_list_new(struct guild *guild, struct http_request *request, struct str filter, size_t size)
+{
+	struct query *query = query_new(guild, request, size);
+	if (query == NULL) {
+		return NULL;
+	}
+	int64_t limit = PAGE_ITEMS_DEFAULT;
+	struct str cursor;
+	(void)http_query_int(request, "limit", &limit);
+	query->limit = (int)limit;
+	query->is_list = true;
+	query->filter = filter;
+	if (http_query_str(request, "cursor", &cursor) && cursor_read(query, cursor) != ERR_OK) {
+		http_reply_error(request, ERR_MALFORMED, "The cursor is broken, or belongs to another list.");
+		return NULL;
+	}
+	return query;
+}
+
+void query_submit(struct query *query, query_run_fn *run)
+{
+	query->run = run;
+	enum err err = reader_push(query->guild->readers, &query->job);
+	if (err != ERR_OK) {
+		buf_fini(&query->text);
+		http_reply_error(query->request, err, NULL);
+	}
+}
+
+bool query_room(struct query *query)
+{
+	if (query->count >= query->limit || query->text.len > PAGE_BYTES_WANTED) {
+		query->more = true;
+		return false;
+	}
+	query->count++;
+	return true;
+}
+
+void query_mark(struct query *query, int64_t key0, int64_t key1)
+{
+	query->last[0] = key0;
+	query->last[1] = key1;
+}
+
+static enum err query_run(struct read_job *job, struct db *db)
+{
+	struct query *query = (struct query *)job;
+	if (query->is_list) {
+		json_object(&query->json);
+		json_name(&query->json, STR("items"));
+		json_array(&query->json);
+	}
+	enum err err = query->run(query, db);
+	if (err == ERR_OK && query->is_list) {
+		page_end(query);
+	}
+	return err != ERR_OK ? err : buf_err(&query->text);
+}
+
+static void query_done(struct read_job *job)
+{
+	struct query *query = (struct query *)job;
+	struct buf text = query->text;
+	if (job->result != ERR_OK) {
+		http_reply_error(query->request, job->result, NULL);
+	} else {
+		http_reply_json(query->request, 200, buf_str(&text));
+	}
+	buf_fini(&text);
+}
+
+static void page_end(struct query *query)
+{
+	json_array_end(&query->json);
+	json_name(&query->json, STR("next_cursor"));
+	if (query->more) {
+		struct cursor cursor = {{query->last[0], query->last[1]}, cursor_tag(query, query->last)};
+		struct buf text;
+		buf_init(&text, 64);
+		base64_url_encode(&text, str_make(&cursor, CURSOR_BYTES));
+		json_str(&query->json, buf_str(&text));
+		buf_fini(&text);
+	} else {
+		json_null(&query->json);
+	}
+	json_put_bool(&query->json, STR("has_more"), query->more);
+	json_object_end(&query->json);
+}
+
+static uint64_t cursor_tag(const struct query *query, const int64_t keys[2])
+{
+	struct buf text;
+	buf_init(&text, 4096);
+	buf_put_str(&text, query->request->path);
+	buf_put_byte(&text, '?');
+	buf_put_str(&text, query->filter);
+	buf_put(&text, keys, 2 * sizeof(keys[0]));
+	uint64_t tag = map_hash(&query->guild->id_secret, buf_str(&text));
+	buf_fini(&text);
+	return tag;
+}
+
+static enum err cursor_read(struct query *query, struct str text)
+{
+	struct cursor cursor;
+	struct buf bytes;
+	buf_init(&bytes, 128);
+	enum err err = base64_url_decode(&bytes, text);
+	if (err == ERR_OK && bytes.len == CURSOR_BYTES) {
+		memcpy(&cursor, bytes.at, CURSOR_BYTES);
+		err = cursor.tag == cursor_tag(query, cursor.keys) ? ERR_OK : ERR_MALFORMED;
+	} else {
+		err = ERR_MALFORMED;
+	}
+	buf_fini(&bytes);
+	if (err == ERR_OK) {
+		query->after[0] = cursor.keys[0];
+		query->after[1] = cursor.keys[1];
+	}
+	return err;
+}
