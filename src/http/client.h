@@ -26,9 +26,10 @@ struct http_call_options {
 	int64_t idle_timeout_us;            /* between bytes; 0: 60 s */
 	int64_t total_timeout_us;           /* 0: 600 s */
 	bool cleartext_http2;               /* never set by us; plain HTTP/1.1 */
-	/* Status and a few headers are known; called once before the first body, or before done. */
+	/* Status and a few headers are known; called once before the first body, or before done; not at all when no reply came.
+	 * content_type is "" and retry_after_ms -1 when not given. NULL: nothing. */
 	void (*head)(void *ctx, int status, struct str content_type, int64_t retry_after_ms);
-	/* Body bytes as they come. */
+	/* Body bytes as they come. In here and in head, http_client_cancel and http_client_start are fine. NULL: nothing. */
 	void (*body_bytes)(void *ctx, struct str bytes);
 	/* err: OK (reply ended as its framing says), PROVIDER_TIMEOUT, PROVIDER_FAILED (connect, TLS, cut), CANCELLED. reason: static
 	 * word: "connect", "tls", "cut", "first_byte", "idle", "total", "cancelled", "ok". */
@@ -37,9 +38,12 @@ struct http_call_options {
 };
 
 enum err http_client_create(struct loop *loop, struct http_client **out) MUST_USE;
+/* Calls under way end with done(CANCELLED) in here. Not from inside a callback of this client. */
 void http_client_destroy(struct http_client **client);
+/* ERR_INVALID: a NUL in the url. ERR_MEMORY, ERR_LIMIT. */
 enum err http_client_start(struct http_client *client, const struct http_call_options *options, struct http_call **out) MUST_USE;
-/* Stops at once; done(CANCELLED) comes in a later turn. */
+/* Stops at once: no head, no body after this; done(CANCELLED) comes later in this turn or in the next. Harmless when the call
+ * has ended and done is due: done then says how it ended. */
 void http_client_cancel(struct http_call *call);
 /* Opens no connection; says how many requests are under way. */
 size_t http_client_active(const struct http_client *client);

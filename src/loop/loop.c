@@ -218,7 +218,7 @@ const struct env *loop_env(const struct loop *loop)
 
 int64_t loop_now_us(const struct loop *loop)
 {
-	return loop->now_us;
+	return loop->in_turn ? loop->now_us : env_mono_us(loop->env);
 }
 
 bool loop_is_current(const struct loop *loop)

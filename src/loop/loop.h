@@ -40,7 +40,7 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 unsigned loop_number(const struct loop *loop);
 const struct env *loop_env(const struct loop *loop);
-/* Monotonic time at the start of this turn. */
+/* Monotonic time at the start of this turn; between turns, now. */
 int64_t loop_now_us(const struct loop *loop);
 /* True on the loop's own thread, while in a turn. */
 bool loop_is_current(const struct loop *loop);
