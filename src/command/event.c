@@ -7,12 +7,16 @@
 #include "http/http.h"
 #include "wire/json.h"
 
+static struct frame *stream_render(const struct bus_event *event, enum bus_form form);
 static void envelope_put(const struct command_options *options, const struct bus_event *event, struct json_out *json);
 
 struct frame *command_event_render(void *ctx, const struct bus_event *event, enum bus_form form)
 {
 	const struct command_options *options = command_runner_options(ctx);
 	struct buf text;
+	if (event->seq != 0) {
+		return stream_render(event, form);
+	}
 	struct json_out json;
 	buf_init(&text, LIMIT_WS_MESSAGE_BYTES);
 	json_begin(&json, &text);
@@ -29,6 +33,17 @@ struct frame *command_event_render(void *ctx, const struct bus_event *event, enu
 	}
 	buf_fini(&text);
 	return frame;
+}
+
+/* A numbered event of an execution is sent as it is; its source is "<execution>:<epoch>". */
+static struct frame *stream_render(const struct bus_event *event, enum bus_form form)
+{
+	char id[96];
+	if (form == BUS_FORM_WS) {
+		return websocket_frame(event->data);
+	}
+	snprintf(id, sizeof(id), "%.*s:%lld", STR_FMT(event->source), (long long)event->seq);
+	return http_sse_frame(str_of(id), event->type, event->data);
 }
 
 static void envelope_put(const struct command_options *options, const struct bus_event *event, struct json_out *json)

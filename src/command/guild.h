@@ -23,11 +23,21 @@ struct http_client;
 struct keyring;
 struct provider;
 struct config;
+struct ops;
 struct app; /* app.c's own */
+
+/* Settings that features read; app/ fills them from the configuration. */
+struct guild_settings {
+	int64_t connect_timeout_us, first_byte_timeout_us, idle_timeout_us, total_timeout_us;
+	int64_t answer_bytes_max, output_tokens_max, history_bytes_max;
+	int64_t session_queue;               /* messages waiting in one session */
+	int64_t token_batch_us, keep_finished_us;
+};
 
 struct guild {
 	const struct env *env;
-	const struct config *config;
+	const struct config *config;         /* for app/ and cli/ alone */
+	struct guild_settings settings;
 	struct siphash_key id_secret;
 	int64_t epoch;                       /* of the store: 53 random bits */
 	unsigned loop_count;
@@ -44,9 +54,11 @@ struct guild {
 	struct policy *policy;
 	struct engine *engine;
 	struct http_server *http;
+	struct ops *ops;
 	struct http_client *clients[64];     /* by loop number */
 	struct keyring *keyring;             /* NULL when there is none */
 	struct provider *openai;             /* NULL when not configured */
+	bool openai_configured;              /* by the operator; else it is used by callers with a key of their own */
 	struct provider *builtin;            /* NULL when off */
 	int64_t started_at_us;               /* wall */
 	atomic_bool stopping;

@@ -1,0 +1,20 @@
+/*
+ * api_priv.h - handlers and renderings that the api files of execution/ share.
+ *
+ * For:     chat_api.c (chat), execution_api.c (rows, runs, events).
+ * Not for: other folders.
+ * Threads: handlers on loops; turn_json any.
+ * Memory:  as http.h says.
+ */
+#ifndef GUILD_EXECUTION_API_PRIV_H
+#define GUILD_EXECUTION_API_PRIV_H
+
+#include "execution/execution_priv.h"
+
+void chat_handle(struct http_request *request, void *ctx);
+/* The wire object of an execution. */
+void turn_json(struct guild *guild, const struct turn *turn, struct json_out *json);
+/* A refusal as an object of the same shape: id null, status failed, audit_id. */
+void refusal_json(struct guild *guild, const struct log_row *row, struct json_out *json);
+
+#endif

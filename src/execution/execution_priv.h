@@ -1,0 +1,230 @@
+/*
+ * execution_priv.h - what the files of execution/ share: the flow's struct, the shard of a loop, the store's rows.
+ *
+ * For:     engine.c, flow.c, record.c, settle.c, viewer.c, recover.c, execution_store.c, execution_api.c.
+ * Not for: other folders.
+ * Threads: a shard and its executions belong to their loop; the *_apply functions run on the writer.
+ * Memory:  struct execution holds two lives: the flow arena ends with the run, the stream log is kept for resume.
+ */
+#ifndef GUILD_EXECUTION_EXECUTION_PRIV_H
+#define GUILD_EXECUTION_EXECUTION_PRIV_H
+
+#include "base/flow.h"
+#include "base/limits.h"
+#include "command/guild.h"
+#include "execution/execution.h"
+#include "execution/stream_log.h"
+#include "identity/identity.h"
+
+enum execution_state {
+	STATE_RESOLVE, STATE_GOVERN, STATE_CHOOSE, STATE_RECORD, STATE_QUEUED, STATE_RECALL, STATE_PROMPT, STATE_CALL, STATE_STREAM,
+	STATE_SETTLE, STATE_REMEMBER, STATE_DONE, STATE_REFUSED, STATE_FAILED, STATE_CANCELLED, STATE_TIMED_OUT, STATE_INTERRUPTED,
+	STATE_COUNT
+};
+extern const struct flow_table execution_flow;
+
+/* One loop's executions. */
+struct engine_shard {
+	struct engine *engine;
+	struct loop *loop;
+	struct map by_id;            /* running and kept */
+	struct list running;
+	struct list kept;            /* oldest first */
+	size_t kept_bytes;
+	size_t running_count;
+	struct loop_timer evict_timer;
+	struct buf scratch;          /* JSON of the event being published */
+	bool draining;
+};
+
+struct engine {
+	struct guild *guild;
+	struct engine_shard *shards; /* by loop number */
+	unsigned shard_count;
+	struct execution **revived;  /* flows made by recovery, started with their loops */
+};
+
+/* The columns of turn that make a record. Texts are borrowed. */
+struct turn {
+	int64_t id, session, workspace, agent, owner;
+	int status, triggered_by;
+	struct str agent_name, action, message, answer, delta_lens;
+	bool has_answer, partial, rolled_back, estimated, cost_unknown, truncated;
+	int64_t started_at_us, ended_at_us, duration_ms, tokens_in, tokens_out, cost_micro, epoch, seq_last;
+	struct str error_code, error_message, provider, model, finish_reason, resolution, metadata;
+};
+
+/* A batch of tokens on its way to the store. */
+struct token_batch {
+	struct write_job job;
+	struct execution *execution;
+	struct buf lens;
+	struct buf body;
+	size_t item_first, item_end;
+	bool in_flight;
+};
+
+struct execution {
+	struct list link;            /* shard->running or ->kept */
+	struct engine_shard *shard;
+	struct guild *guild;
+	unsigned state;
+	int64_t id;
+	struct id_text id_text, message_text, session_text, agent_text, user_text;
+	struct arena arena;          /* of the flow; empty once it ended */
+	struct caller caller;
+
+	/* the request */
+	struct str wanted_agent, message, trace_id, resolution;
+	struct session_message *history;
+	size_t history_count;
+	bool history_given, stream, strict, revived, session_new, recorded;
+	enum on_busy on_busy;
+	enum execution_trigger trigger;
+	struct chat_listener listener;
+	bool has_listener;
+
+	/* found out */
+	struct session session;
+	int64_t session_id;
+	struct read_job read;
+	const char *action;
+	struct decision decision;
+	int64_t agent_id, agent_revision;
+	enum agent_kind agent_kind;
+	struct str agent_name, agent_prompt, agent_provider, agent_model;
+	char *agent_name_kept;       /* outlives the arena, for the kept stream */
+	const struct provider *provider;
+	char model[200];
+	char provider_name[32];
+	enum err choice_err;
+	struct str opening_entry;    /* canonical audit entry of tx1 */
+
+	/* the run */
+	struct loop_task step_task;
+	struct loop_timer total_timer, batch_timer, retry_timer;
+	struct provider_call *call;
+	struct stream_log log;
+	struct token_batch batch;
+	size_t items_stored;
+	int64_t started_wall_us, started_mono_us, finished_mono_us, deadline_mono_us;
+	enum err end_err;            /* OK: completed */
+	const char *end_reason;      /* static word for the log line */
+	struct str finish_reason;
+	bool cancel_wanted, cancel_rollback, promoted, was_queued, settling, truncated, has_usage;
+	unsigned settle_tries;
+	int64_t tokens_in, tokens_out;
+	char finish_reason_text[32];
+	char user_topic[48], execution_topic[64];
+};
+
+/* ---- flow.c ---- */
+enum err flow_create(struct engine_shard *shard, const struct chat_request *request, struct execution **out) MUST_USE;
+/* A flow for a turn that was queued in the store by a process that ended. */
+enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool may_run, struct execution **out) MUST_USE;
+void flow_destroy(struct execution *execution);
+void flow_start(struct execution *execution);
+/* Asks it to end: from cancel, interrupt, drain, the watchdog. */
+void flow_stop(struct execution *execution, enum err why, const char *reason, bool rollback);
+/* A queued one may run now. */
+void flow_dequeue(struct execution *execution);
+struct str flow_reason(struct execution *execution, struct arena *arena);
+/* Ends without an execution row: bad session, overload, refusal. */
+void flow_refused(struct execution *execution, enum err err, int64_t audit_seq, int64_t audit_time_us);
+
+/* ---- stream.c ---- */
+/* The session's history is read (or was given, or the read failed): goes on to the call. */
+void flow_ready(struct execution *execution, enum err err);
+/* Ends a recorded run that is not waiting for its provider. */
+void flow_end(struct execution *execution, enum err err, const char *reason);
+void flow_enter_state(struct execution *execution, enum execution_state next, const char *reason);
+/* Publishes the event of that number on the user's and the execution's topics. */
+void flow_publish(struct execution *execution, int64_t seq);
+/* After tx1. */
+void flow_recorded(struct execution *execution, bool queued);
+/* After tx2, or when it is given up: tells listener and log, keeps the stream for resume. */
+void flow_over(struct execution *execution, enum execution_state end, int64_t audit_seq, int64_t audit_time_us);
+/* ---- record.c (tx1, refusal), settle.c (tx2) ---- */
+enum err record_submit(struct execution *execution) MUST_USE;
+enum err refusal_submit(struct execution *execution) MUST_USE;
+void settle_begin(struct execution *execution);
+int execution_status_of(enum err err);
+enum execution_state execution_state_of(enum err err);
+/* Starts the next of a session on the loop that owns it. */
+void engine_dequeue(struct engine *engine, int64_t execution);
+void engine_stop_execution(struct engine *engine, int64_t execution, enum err why, const char *reason, bool rollback);
+struct engine_shard *engine_shard_of(struct engine *engine, int64_t execution);
+void engine_keep(struct execution *execution);
+
+/* What tx2 writes; filled on the loop, or by recovery. */
+struct settle_input {
+	int64_t id, session, agent, workspace, owner;
+	enum err err;
+	int status;
+	bool rollback, own_fault, was_queued; /* was_queued: it may not have had its turn */
+	struct str answer, delta_lens, error_message, finish_reason, provider, model;
+	int64_t duration_ms, tokens_in, tokens_out, epoch, seq_last;
+	bool estimated, cost_unknown, truncated;
+	int64_t started_at_us;
+	struct str agent_name, action, entry; /* canonical audit entry */
+};
+struct settle_output {
+	int64_t next_queued;         /* promoted in this transaction; 0: none */
+};
+/* In apply: updates turn and session, promotes the next queued turn, appends the closing log row. ERR_CONFLICT: it is settled already. */
+enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out) MUST_USE;
+/* The closing audit entry. */
+enum err settle_entry(struct guild *guild, struct arena *arena, const struct settle_input *input, const struct caller *caller,
+		      int64_t end_us, struct str *out) MUST_USE;
+/* Settles what a dead process left running (before the writer's thread runs). */
+enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn) MUST_USE;
+
+/* ---- execution_store.c ---- */
+enum err turn_insert(struct db *db, const struct turn *turn) MUST_USE;
+/* *open_before: turns open in the session before this one. ERR_SESSION_BUSY when it is open_max or more; ERR_SESSION_NOT_FOUND. */
+enum err turn_session_enter(struct db *db, int64_t session, int64_t agent, int64_t now_us, int64_t open_max, int64_t *open_before) MUST_USE;
+enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_t now_us, int64_t *open_left) MUST_USE;
+enum err turn_settle(struct db *db, const struct settle_input *input, int64_t now_us) MUST_USE;
+/* True when the turn is still queued (nobody gave it its turn). */
+enum err turn_waits(struct db *db, int64_t id, bool *waits) MUST_USE;
+/* The running turn of a session, 0: none. */
+enum err turn_running(struct db *db, int64_t session, int64_t *id) MUST_USE;
+/* Promotes the oldest queued turn of a session to running; 0: none. */
+enum err turn_promote(struct db *db, int64_t session, int64_t *id) MUST_USE;
+enum err turn_get(struct db *db, struct arena *arena, int64_t id, struct turn *out) MUST_USE; /* ERR_NOT_FOUND */
+typedef enum err turn_fn(const struct turn *turn, void *arg);
+/* All queued and running ones, oldest first. */
+enum err turn_each_open(struct db *db, turn_fn *fn, void *arg) MUST_USE;
+/* Newest first with id < before (0: from the newest), at most limit rows; session != 0: of that session. */
+enum err turn_list_back(struct db *db, int64_t session, int64_t before, int limit, turn_fn *fn, void *arg) MUST_USE;
+enum err token_batch_insert(struct db *db, int64_t execution, int64_t seq_first, int64_t seq_last, int64_t epoch, struct str lens,
+			    struct str body) MUST_USE;
+/* Text and lengths of all batches of an execution, in order. */
+enum err token_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens) MUST_USE;
+/* Greatest key of turn, session and other keyed tables: floor of the id generators. */
+enum err execution_key_max(struct db *db, int64_t *out) MUST_USE;
+
+/* ---- resolve_rules.c: pure ---- */
+enum resolve_step { RESOLVE_EXPLICIT, RESOLVE_SESSION, RESOLVE_WORKSPACE, RESOLVE_SYSTEM };
+struct resolve_input {
+	bool explicit_given, session_given;
+	const struct agent *by_explicit, *by_session, *by_workspace, *by_system; /* NULL: none */
+	bool strict;
+};
+struct resolve_output {
+	const struct agent *agent;     /* NULL: none */
+	const char *path[6];
+	unsigned path_count;
+};
+void resolve(const struct resolve_input *input, struct resolve_output *out);
+/* The path as a JSON array in arena. */
+struct str resolve_path_json(struct arena *arena, const struct resolve_output *out);
+/* Looks the candidates up on the loop. session: NULL none. */
+void resolve_lookup(struct guild *guild, int64_t workspace, struct str explicit_agent, const struct session *session, bool strict,
+		    struct resolve_output *out);
+
+/* ---- cold logs ---- */
+/* A log made from a turn row: ids and end filled from strs in arena. */
+enum err turn_log(struct guild *guild, struct arena *arena, const struct turn *turn, struct stream_log *out) MUST_USE;
+
+#endif

@@ -1,0 +1,306 @@
+/* record.c - tx1: the turn row and its opening log row; or, for a refusal, one log row alone. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/metric.h"
+#include "execution/execution_priv.h"
+#include "wire/json.h"
+
+struct record_command {
+	struct command base;
+	struct execution *execution;
+	struct turn turn;
+	struct log_row row;
+	bool queued;
+	int64_t running;     /* of a busy session, to be interrupted */
+	bool denied;
+};
+
+static enum err record_apply(struct command *command, struct db *db);
+static enum err record_deny(struct command *command, struct db *db, enum err why);
+static void record_finish(struct command *command);
+static enum err refusal_apply(struct command *command, struct db *db);
+static void refusal_finish(struct command *command);
+
+static const struct command_row record_row[2] = {
+	{"chat", "chat", record_apply, record_deny, record_finish},
+	{"stream_chat", "stream_chat", record_apply, record_deny, record_finish},
+};
+static const struct command_row refusal_row[2] = {
+	{"chat_refused", "chat", refusal_apply, NULL, refusal_finish},
+	{"stream_chat_refused", "stream_chat", refusal_apply, NULL, refusal_finish},
+};
+
+/* ---- texts made on the loop ---- */
+
+static struct str decision_text(struct execution *execution, struct arena *arena)
+{
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, 4096);
+	json_begin(&json, &text);
+	decision_json(&execution->decision, execution->agent_name, str_of(execution->action), &json);
+	struct str out = buf_err(&text) == ERR_OK ? arena_copy(arena, buf_str(&text)) : STR_NONE;
+	buf_fini(&text);
+	return out;
+}
+
+static struct str rule_text(struct execution *execution, struct arena *arena)
+{
+	struct buf text;
+	buf_init(&text, 512);
+	decision_rule_id(&execution->decision, &text);
+	struct str out = buf_err(&text) == ERR_OK ? arena_copy(arena, buf_str(&text)) : STR_NONE;
+	buf_fini(&text);
+	return out;
+}
+
+static enum err entry_make(struct execution *execution, bool refused, struct str reason, enum err code, struct str *out)
+{
+	struct audit_entry entry = {.workspace = execution->caller.workspace,
+				    .principal_id = id_str(&execution->user_text),
+				    .principal_name = caller_name(&execution->caller),
+				    .action = str_of(execution->action),
+				    .decision = decision_text(execution, &execution->arena),
+				    .rule_id = rule_text(execution, &execution->arena),
+				    .start_us = execution->started_wall_us,
+				    .outcome = refused ? OUTCOME_FAILED : OUTCOME_STARTED};
+	if (entry.decision.at == NULL || entry.rule_id.at == NULL) {
+		return ERR_LIMIT;
+	}
+	if (execution->agent_id != 0) {
+		entry.agent_id = id_str(&execution->agent_text);
+		entry.agent_name = execution->agent_name;
+	}
+	if (execution->session_id != 0 && !(refused && execution->session_new)) {
+		entry.session_id = id_str(&execution->session_text);
+	}
+	if (refused) {
+		entry.end_us = env_wall_us(execution->guild->env);
+		entry.duration_ms = (entry.end_us - entry.start_us) / 1000 > 0 ? (entry.end_us - entry.start_us) / 1000 : 1;
+		entry.code = err_row(code)->code;
+		entry.error_message = reason;
+	} else {
+		entry.execution_id = id_str(&execution->id_text);
+	}
+	return audit_entry_put(&execution->arena, &entry, out);
+}
+
+static enum err metadata_make(struct execution *execution, struct str *out)
+{
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, 16384);
+	json_begin(&json, &text);
+	json_object(&json);
+	json_put_str(&json, STR("source"), execution_trigger_word((int)execution->trigger));
+	json_name(&json, STR("resolution_context"));
+	json_object(&json);
+	json_put_raw(&json, STR("resolution_path"), execution->resolution);
+	json_put_str_or_null(&json, STR("requested_agent"), execution->wanted_agent);
+	json_object_end(&json);
+	json_name(&json, STR("governance_check"));
+	decision_json(&execution->decision, execution->agent_name, str_of(execution->action), &json);
+	json_put_str_or_null(&json, STR("request_id"), execution->trace_id.len != 0 ? execution->trace_id : STR_NONE);
+	json_object_end(&json);
+	*out = buf_err(&text) == ERR_OK ? arena_copy(&execution->arena, buf_str(&text)) : STR_NONE;
+	buf_fini(&text);
+	return out->at != NULL ? ERR_OK : ERR_LIMIT;
+}
+
+static struct str event_text(struct execution *execution)
+{
+	return arena_format(&execution->arena,
+			    "{\"execution_id\":\"%s\",\"agent_id\":\"%s\",\"session_id\":\"%s\",\"user_id\":\"%s\",\"action\":\"%s\"}",
+			    execution->id_text.text, execution->agent_text.text, execution->session_text.text, execution->user_text.text,
+			    execution->action);
+}
+
+/* ---- tx1 ---- */
+
+static void record_fill_row(struct execution *execution, struct log_row *row)
+{
+	*row = (struct log_row){.kinds = LOG_AUDIT | LOG_LEDGER | LOG_EVENT,
+				.workspace = execution->caller.workspace,
+				.principal = execution->caller.principal,
+				.agent = execution->agent_id,
+				.execution = execution->id,
+				.session = execution->session_id,
+				.action = str_of(execution->action),
+				.outcome = OUTCOME_STARTED,
+				.entry = execution->opening_entry,
+				.cost_unknown = !str_eq(str_of(execution->provider_name), STR("builtin")),
+				.event_type = STR("execution_started"),
+				.event_data = event_text(execution),
+				.topics = arena_format(&execution->arena, "execution:%s agent:%s", execution->id_text.text,
+						       execution->agent_text.text)};
+}
+
+enum err record_submit(struct execution *execution)
+{
+	struct guild *guild = execution->guild;
+	struct record_command *record = (struct record_command *)command_new(guild->commands, &record_row[execution->stream],
+									     &execution->arena, execution->shard->loop,
+									     &execution->caller, sizeof(*record));
+	if (record == NULL) {
+		return ERR_LIMIT;
+	}
+	record->execution = execution;
+	record->base.mark = (struct command_mark){execution->agent_id, execution->agent_revision, policy_version(guild->policy)};
+	enum err err = entry_make(execution, false, STR_NONE, ERR_OK, &execution->opening_entry);
+	if (err != ERR_OK) {
+		return err;
+	}
+	struct turn *turn = &record->turn;
+	*turn = (struct turn){.id = execution->id,
+			      .session = execution->session_id,
+			      .workspace = execution->caller.workspace,
+			      .agent = execution->agent_id,
+			      .agent_name = execution->agent_name,
+			      .owner = execution->caller.principal,
+			      .status = EXECUTION_RUNNING,
+			      .action = str_of(execution->action),
+			      .triggered_by = (int)execution->trigger,
+			      .message = execution->message,
+			      .provider = str_of(execution->provider_name),
+			      .model = str_of(execution->model),
+			      .resolution = execution->resolution};
+	record_fill_row(execution, &record->row);
+	turn->cost_unknown = record->row.cost_unknown;
+	err = metadata_make(execution, &turn->metadata);
+	if (err != ERR_OK || record->row.event_data.at == NULL || record->row.topics.at == NULL) {
+		return ERR_LIMIT;
+	}
+	err = command_reserve(guild->commands);
+	if (err != ERR_OK) {
+		return err;
+	}
+	err = command_submit(&record->base, false);
+	if (err != ERR_OK) {
+		command_unreserve(guild->commands);
+	}
+	return err;
+}
+
+static enum err session_new_apply(struct record_command *record, struct db *db, int64_t now_us)
+{
+	struct execution *execution = record->execution;
+	struct session session = execution->session;
+	session.message_count = 1;
+	session.created_at_us = session.updated_at_us = now_us;
+	session.revision = 1;
+	session.open_count = 1;
+	return session_insert(db, &session);
+}
+
+static enum err session_old_apply(struct record_command *record, struct db *db, int64_t now_us)
+{
+	struct execution *execution = record->execution;
+	int64_t queue_max = execution->guild->settings.session_queue + 1;
+	int64_t open_before = 0;
+	bool reject = execution->on_busy == BUSY_REJECT;
+	enum err err = turn_session_enter(db, execution->session_id, execution->agent_id, now_us, reject ? 1 : queue_max, &open_before);
+	if (err == ERR_SESSION_BUSY && !reject) {
+		return ERR_SESSION_QUEUE_FULL;
+	}
+	if (err != ERR_OK) {
+		return err;
+	}
+	record->queued = open_before > 0;
+	if (record->queued && execution->on_busy != BUSY_ENQUEUE) {
+		return turn_running(db, execution->session_id, &record->running);
+	}
+	return ERR_OK;
+}
+
+static enum err record_apply(struct command *command, struct db *db)
+{
+	struct record_command *record = (struct record_command *)command;
+	struct execution *execution = record->execution;
+	int64_t now_us = command_now_us(command);
+	record->queued = false;
+	record->running = 0;
+	record->denied = false;
+	enum err err = execution->session_new ? session_new_apply(record, db, now_us) : session_old_apply(record, db, now_us);
+	if (err != ERR_OK) {
+		return err;
+	}
+	record->turn.started_at_us = now_us;
+	record->turn.status = record->queued ? EXECUTION_QUEUED : EXECUTION_RUNNING;
+	err = turn_insert(db, &record->turn);
+	if (err != ERR_OK) {
+		return err;
+	}
+	return command_log(command, db, &record->row);
+}
+
+/* The agent changed between the decision on the loop and this transaction, and may not do it any more. */
+static enum err record_deny(struct command *command, struct db *db, enum err why)
+{
+	struct record_command *record = (struct record_command *)command;
+	struct execution *execution = record->execution;
+	const struct agent *agent = registry_writer_get(execution->guild->registry, execution->agent_id);
+	struct decide_input input = {.agent = agent_standing_of(agent), .level = execution->decision.level};
+	struct log_row row = {.kinds = LOG_AUDIT,
+			      .workspace = execution->caller.workspace,
+			      .principal = execution->caller.principal,
+			      .agent = execution->agent_id,
+			      .action = str_of(execution->action),
+			      .outcome = OUTCOME_FAILED};
+	record->denied = true;
+	decide(&input, &execution->decision);
+	enum err err = entry_make(execution, true, flow_reason(execution, &execution->arena), why, &row.entry);
+	return err != ERR_OK ? err : command_log(command, db, &row);
+}
+
+static void record_finish(struct command *command)
+{
+	struct record_command *record = (struct record_command *)command;
+	struct execution *execution = record->execution;
+	if (command->result != ERR_OK) {
+		command_unreserve(execution->guild->commands);
+		flow_refused(execution, command->result, record->denied ? command->log_seq[0] : 0, command->log_time_us[0]);
+		return;
+	}
+	if (record->running != 0) {
+		engine_stop_execution(execution->shard->engine, record->running, ERR_CANCELLED, "interrupted by a newer message",
+				      execution->on_busy == BUSY_ROLLBACK);
+	}
+	flow_recorded(execution, record->queued);
+}
+
+/* ---- a refusal ---- */
+
+enum err refusal_submit(struct execution *execution)
+{
+	struct record_command *record = (struct record_command *)command_new(execution->guild->commands, &refusal_row[execution->stream],
+									     &execution->arena, execution->shard->loop,
+									     &execution->caller, sizeof(*record));
+	if (record == NULL) {
+		return ERR_LIMIT;
+	}
+	record->execution = execution;
+	enum err code = decision_err(&execution->decision);
+	record->row = (struct log_row){.kinds = LOG_AUDIT,
+				       .workspace = execution->caller.workspace,
+				       .principal = execution->caller.principal,
+				       .agent = execution->agent_id,
+				       .action = str_of(execution->action),
+				       .outcome = OUTCOME_FAILED};
+	enum err err = entry_make(execution, true, flow_reason(execution, &execution->arena), code, &record->row.entry);
+	return err != ERR_OK ? err : command_submit(&record->base, false);
+}
+
+static enum err refusal_apply(struct command *command, struct db *db)
+{
+	struct record_command *record = (struct record_command *)command;
+	return command_log(command, db, &record->row);
+}
+
+/* A refusal that cannot be audited is still a refusal; the fault is what the caller is told then. */
+static void refusal_finish(struct command *command)
+{
+	struct record_command *record = (struct record_command *)command;
+	enum err code = decision_err(&record->execution->decision);
+	flow_refused(record->execution, command->result != ERR_OK ? command->result : code, command->log_seq[0], command->log_time_us[0]);
+}

@@ -1,0 +1,89 @@
+/* recover.c - what a process that ended left behind: running ones are settled, queued ones get their turn. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "execution/execution_priv.h"
+
+struct open_list {
+	int64_t *ids;
+	size_t count, cap;
+};
+
+static enum err open_add(const struct turn *turn, void *arg);
+static enum err open_read(struct db *db, struct open_list *list);
+static enum err settle_one(struct engine *engine, int64_t id);
+static enum err revive_one(struct engine *engine, int64_t id);
+
+enum err engine_recover(struct engine *engine)
+{
+	struct guild *guild = engine->guild;
+	struct db *db = writer_db(guild->writer);
+	struct open_list list = {NULL, 0, 0};
+	enum err err = open_read(db, &list);
+	size_t settled = 0;
+	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
+		err = settle_one(engine, list.ids[i]);
+		settled++;
+	}
+	if (err == ERR_OK && settled > 0) {
+		log_at(LOG_WARN, "recovered", log_i("open_executions", (int64_t)settled));
+		list.count = 0;
+		err = open_read(db, &list);
+	}
+	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
+		err = revive_one(engine, list.ids[i]);
+	}
+	mem_free(list.ids);
+	return err;
+}
+
+static enum err open_add(const struct turn *turn, void *arg)
+{
+	struct open_list *list = arg;
+	if (list->count == list->cap) {
+		size_t cap = list->cap != 0 ? list->cap * 2 : 64;
+		int64_t *ids = mem_grow(list->ids, cap * sizeof(*ids));
+		if (ids == NULL) {
+			return ERR_MEMORY;
+		}
+		list->ids = ids;
+		list->cap = cap;
+	}
+	list->ids[list->count++] = turn->id;
+	return ERR_OK;
+}
+
+static enum err open_read(struct db *db, struct open_list *list)
+{
+	return turn_each_open(db, open_add, list);
+}
+
+static enum err settle_one(struct engine *engine, int64_t id)
+{
+	struct arena arena;
+	struct turn turn;
+	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
+	enum err err = turn_get(writer_db(engine->guild->writer), &arena, id, &turn);
+	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
+		err = settle_interrupted(engine->guild, &arena, &turn);
+	}
+	arena_fini(&arena);
+	return err;
+}
+
+/* The loops do not run yet, so their shards may be filled from here; promoted ones start with their loop's first turn. */
+static enum err revive_one(struct engine *engine, int64_t id)
+{
+	struct arena arena;
+	struct turn turn;
+	struct execution *execution;
+	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
+	enum err err = turn_get(writer_db(engine->guild->writer), &arena, id, &turn);
+	if (err == ERR_OK) {
+		err = flow_revive(engine_shard_of(engine, id), &turn, turn.status == EXECUTION_RUNNING, &execution);
+	}
+	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
+		engine_dequeue(engine, id);
+	}
+	arena_fini(&arena);
+	return err;
+}

@@ -1,0 +1,328 @@
+/* settle.c - tx2: the end of a run, the same for a normal end and for what a dead process left. */
+#include "base/check.h"
+#include "base/metric.h"
+#include "execution/execution_priv.h"
+
+struct settle_command {
+	struct command base;
+	struct execution *execution; /* NULL: recovery */
+	struct guild *guild;
+	struct settle_input input;
+	struct settle_output output;
+	int64_t agent_confidence;
+};
+
+static enum err command_apply(struct command *command, struct db *db);
+static void command_finish(struct command *command);
+static void settle_submit(struct execution *execution);
+static void retry_run(struct loop_timer *timer, struct loop *loop);
+
+static const struct command_row settle_row = {"chat_settle", "chat", command_apply, NULL, command_finish};
+
+int execution_status_of(enum err err)
+{
+	switch (err) {
+	case ERR_OK: return EXECUTION_COMPLETED;
+	case ERR_CANCELLED: return EXECUTION_CANCELLED;
+	case ERR_TIMED_OUT:
+	case ERR_PROVIDER_TIMEOUT: return EXECUTION_TIMED_OUT;
+	case ERR_INTERRUPTED: return EXECUTION_INTERRUPTED;
+	default: return EXECUTION_FAILED;
+	}
+}
+
+enum execution_state execution_state_of(enum err err)
+{
+	switch (execution_status_of(err)) {
+	case EXECUTION_COMPLETED: return STATE_DONE;
+	case EXECUTION_CANCELLED: return STATE_CANCELLED;
+	case EXECUTION_TIMED_OUT: return STATE_TIMED_OUT;
+	case EXECUTION_INTERRUPTED: return STATE_INTERRUPTED;
+	default: return STATE_FAILED;
+	}
+}
+
+static int outcome_of(int status)
+{
+	static const int outcomes[] = {0, 0, 0, OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_CANCELLED, OUTCOME_TIMED_OUT, OUTCOME_INTERRUPTED};
+	return outcomes[status];
+}
+
+enum err settle_entry(struct guild *guild, struct arena *arena, const struct settle_input *input, const struct caller *caller,
+		      int64_t end_us, struct str *out)
+{
+	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, input->owner);
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, input->agent);
+	struct id_text execution = id_format(&guild->id_secret, ID_EXECUTION, input->id);
+	struct id_text session = id_format(&guild->id_secret, ID_SESSION, input->session);
+	bool completed = input->status == EXECUTION_COMPLETED;
+	struct audit_entry entry = {.workspace = input->workspace,
+				    .principal_id = id_str(&principal),
+				    .principal_name = caller_name(caller),
+				    .agent_id = id_str(&agent),
+				    .agent_name = input->agent_name,
+				    .action = input->action,
+				    .session_id = input->session != 0 ? id_str(&session) : STR_NONE,
+				    .execution_id = id_str(&execution),
+				    .start_us = input->started_at_us,
+				    .end_us = end_us,
+				    .duration_ms = input->duration_ms,
+				    .outcome = outcome_of(input->status),
+				    .code = completed ? STR_NONE : err_row(err_public(input->err))->code,
+				    .error_message = completed ? STR_NONE : input->error_message};
+	return audit_entry_put(arena, &entry, out);
+}
+
+/* ---- on the writer ---- */
+
+enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out)
+{
+	struct guild *guild = ((struct settle_command *)command)->guild;
+	int64_t now_us = command_now_us(command);
+	int64_t open_left = 0;
+	bool completed = input->status == EXECUTION_COMPLETED;
+	bool keeps_text = completed || (input->status == EXECUTION_CANCELLED && input->answer.len > 0);
+	bool waited = false;
+	out->next_queued = 0;
+	enum err err = input->was_queued ? turn_waits(db, input->id, &waited) : ERR_OK;
+	if (err == ERR_OK) {
+		err = turn_settle(db, input, now_us);
+	}
+	if (err == ERR_OK && input->session != 0) {
+		int messages = input->rollback ? -1 : keeps_text ? 1 : 0;
+		err = turn_session_leave(db, input->session, messages, now_us, &open_left);
+	}
+	if (err == ERR_OK && open_left > 0 && !waited) {
+		err = turn_promote(db, input->session, &out->next_queued);
+	}
+	if (err == ERR_OK && (completed || input->own_fault)) {
+		bool demoted;
+		err = agent_confidence_move(guild->registry, db, input->agent, completed ? 100 : -200, now_us, &demoted);
+	}
+	if (err != ERR_OK) {
+		return err;
+	}
+	struct id_text execution = id_format(&guild->id_secret, ID_EXECUTION, input->id);
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, input->agent);
+	struct log_row row = {.kinds = LOG_AUDIT | LOG_LEDGER | LOG_EVENT | (completed ? LOG_JOB : 0),
+			      .workspace = input->workspace,
+			      .principal = input->owner,
+			      .agent = input->agent,
+			      .execution = input->id,
+			      .session = input->session,
+			      .action = input->action,
+			      .outcome = outcome_of(input->status),
+			      .entry = input->entry,
+			      .cost_unknown = input->cost_unknown,
+			      .event_type = STR("execution_ended"),
+			      .job = completed ? STR("episode") : STR_NONE};
+	row.event_data = arena_format(command->arena, "{\"execution_id\":\"%s\",\"agent_id\":\"%s\",\"status\":\"%.*s\",\"duration_ms\":%lld}",
+				      execution.text, agent.text, STR_FMT(execution_status_word(input->status)),
+				      (long long)input->duration_ms);
+	row.topics = arena_format(command->arena, "execution:%s agent:%s", execution.text, agent.text);
+	if (row.event_data.at == NULL || row.topics.at == NULL) {
+		return ERR_MEMORY;
+	}
+	return command_log(command, db, &row);
+}
+
+static enum err command_apply(struct command *command, struct db *db)
+{
+	struct settle_command *settle = (struct settle_command *)command;
+	return settle_apply(command, db, &settle->input, &settle->output);
+}
+
+/* ---- on the loop ---- */
+
+static void stream_end_fill(struct execution *execution)
+{
+	struct stream_end *end = &execution->log.end;
+	*end = (struct stream_end){.completed = execution->end_err == ERR_OK,
+				   .err = execution->end_err,
+				   .finish_reason = execution->finish_reason.at != NULL ? execution->finish_reason : STR("stop"),
+				   .truncated = execution->truncated,
+				   .tokens_in = execution->tokens_in,
+				   .tokens_out = execution->tokens_out,
+				   .estimated = !execution->has_usage,
+				   .cost_unknown = !str_eq(str_of(execution->provider_name), STR("builtin"))};
+	uint8_t digest[HASH_SHA256_BYTES];
+	hash_sha256(stream_log_text(&execution->log, 0), digest);
+	hash_hex(digest, sizeof(digest), end->text_sha256);
+}
+
+static enum err settle_fill(struct settle_command *settle)
+{
+	struct execution *execution = settle->execution;
+	struct settle_input *input = &settle->input;
+	struct buf lens;
+	buf_init(&lens, LIMIT_ANSWER_BYTES * 2);
+	stream_log_lens(&execution->log, 0, &lens);
+	int64_t duration_ms = (execution->finished_mono_us - execution->started_mono_us) / 1000;
+	*input = (struct settle_input){.id = execution->id,
+				       .session = execution->session_id,
+				       .agent = execution->agent_id,
+				       .workspace = execution->caller.workspace,
+				       .owner = execution->caller.principal,
+				       .err = execution->end_err,
+				       .status = execution_status_of(execution->end_err),
+				       .rollback = execution->cancel_rollback,
+				       .was_queued = execution->was_queued,
+				       .answer = stream_log_text(&execution->log, 0),
+				       .error_message = execution->end_err == ERR_GOVERNANCE || execution->end_err == ERR_AGENT_NOT_ACTIVE
+								? flow_reason(execution, &execution->arena)
+								: err_row(err_public(execution->end_err))->text,
+				       .finish_reason = execution->finish_reason,
+				       .provider = str_of(execution->provider_name),
+				       .model = str_of(execution->model),
+				       .duration_ms = duration_ms > 0 ? duration_ms : 1,
+				       .tokens_in = execution->tokens_in,
+				       .tokens_out = execution->tokens_out,
+				       .epoch = execution->log.epoch,
+				       .seq_last = stream_log_seq_last(&execution->log) + 1,
+				       .estimated = !execution->has_usage,
+				       .cost_unknown = execution->log.end.cost_unknown,
+				       .truncated = execution->truncated,
+				       .started_at_us = execution->started_wall_us,
+				       .agent_name = execution->agent_name,
+				       .action = str_of(execution->action)};
+	input->delta_lens = buf_err(&lens) == ERR_OK ? arena_copy(&execution->arena, buf_str(&lens)) : STR_NONE;
+	buf_fini(&lens);
+	if (input->delta_lens.at == NULL) {
+		return ERR_LIMIT;
+	}
+	return settle_entry(execution->guild, &execution->arena, input, &execution->caller, env_wall_us(execution->guild->env),
+			    &input->entry);
+}
+
+void settle_begin(struct execution *execution)
+{
+	check(!execution->settling);
+	execution->settling = true;
+	execution->finished_mono_us = loop_now_us(execution->shard->loop);
+	if (!execution->has_usage) {
+		execution->tokens_out = stream_log_tokens(&execution->log);
+	}
+	stream_end_fill(execution);
+	execution->was_queued = execution->state == STATE_QUEUED;
+	flow_enter_state(execution, STATE_SETTLE, execution->end_reason);
+	settle_submit(execution);
+}
+
+static void settle_later(struct execution *execution)
+{
+	struct loop *loop = execution->shard->loop;
+	int64_t wait_us = 50000LL << (execution->settle_tries < 5 ? execution->settle_tries : 5);
+	execution->settle_tries++;
+	execution->retry_timer.run = retry_run;
+	if (loop_now_us(loop) + wait_us > execution->deadline_mono_us ||
+	    loop_timer_set(loop, &execution->retry_timer, loop_now_us(loop) + wait_us) != ERR_OK) {
+		command_unreserve(execution->guild->commands);
+		execution->end_err = ERR_STORE_UNAVAILABLE;
+		execution->log.end.completed = false;
+		execution->log.end.err = ERR_STORE_UNAVAILABLE;
+		flow_over(execution, STATE_FAILED, 0, 0);
+	}
+}
+
+/* The reservation made for tx2 before tx1 is used up by each try and made again for the next. */
+static void settle_submit(struct execution *execution)
+{
+	struct settle_command *settle = (struct settle_command *)command_new(execution->guild->commands, &settle_row, &execution->arena,
+									     execution->shard->loop, &execution->caller,
+									     sizeof(*settle));
+	if (settle == NULL) {
+		settle_later(execution);
+		return;
+	}
+	settle->execution = execution;
+	settle->guild = execution->guild;
+	if (settle_fill(settle) != ERR_OK || command_submit(&settle->base, true) != ERR_OK) {
+		settle_later(execution);
+	}
+}
+
+static void retry_run(struct loop_timer *timer, struct loop *loop)
+{
+	(void)loop;
+	settle_submit(container_of(timer, struct execution, retry_timer));
+}
+
+static void command_finish(struct command *command)
+{
+	struct settle_command *settle = (struct settle_command *)command;
+	struct execution *execution = settle->execution;
+	if (execution == NULL) {
+		return;
+	}
+	if (command->result != ERR_OK && command->result != ERR_CONFLICT) {
+		/* the reservation went with the failed try; room for the next is asked for again, and not having it only delays */
+		if (command_reserve(execution->guild->commands) != ERR_OK) {
+			metric_add(METRIC_WRITER_FAILURES, 0);
+		}
+		settle_later(execution);
+		return;
+	}
+	int64_t next = settle->output.next_queued;
+	struct engine *engine = execution->shard->engine;
+	flow_over(execution, execution_state_of(execution->end_err), command->log_seq[0], command->log_time_us[0]);
+	if (next != 0) {
+		engine_dequeue(engine, next);
+	}
+}
+
+/* ---- recovery ---- */
+
+enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn)
+{
+	struct caller caller = {.principal = turn->owner, .workspace = turn->workspace};
+	const struct principal *principal = identity_principal(guild->identity, turn->owner);
+	if (principal != NULL) {
+		identity_caller(principal, &caller);
+	}
+	struct settle_command *settle =
+		(struct settle_command *)command_new(guild->commands, &settle_row, arena, guild->loops[0], &caller, sizeof(*settle));
+	if (settle == NULL) {
+		return ERR_LIMIT;
+	}
+	settle->guild = guild;
+	struct settle_input *input = &settle->input;
+	*input = (struct settle_input){.id = turn->id,
+				       .session = turn->session,
+				       .agent = turn->agent,
+				       .workspace = turn->workspace,
+				       .owner = turn->owner,
+				       .err = ERR_INTERRUPTED,
+				       .status = EXECUTION_INTERRUPTED,
+				       .error_message = err_row(ERR_INTERRUPTED)->text,
+				       .provider = turn->provider,
+				       .model = turn->model,
+				       .epoch = turn->epoch + 1,
+				       .estimated = true,
+				       .cost_unknown = turn->cost_unknown,
+				       .truncated = true,
+				       .started_at_us = turn->started_at_us,
+				       .agent_name = turn->agent_name,
+				       .action = turn->action};
+	enum err err = token_batch_read(writer_db(guild->writer), arena, turn->id, &input->answer, &input->delta_lens);
+	if (err != ERR_OK) {
+		return err;
+	}
+	struct stream_log log;
+	stream_log_init(&log, LIMIT_ANSWER_BYTES);
+	err = stream_log_restore(&log, input->answer, input->delta_lens);
+	input->tokens_out = stream_log_tokens(&log);
+	input->seq_last = (int64_t)log.count + 2;
+	stream_log_fini(&log);
+	if (err != ERR_OK) {
+		return err;
+	}
+	int64_t now_us = env_wall_us(guild->env);
+	int64_t duration_ms = (now_us - turn->started_at_us) / 1000;
+	input->duration_ms = duration_ms > 0 ? duration_ms : 1;
+	err = settle_entry(guild, arena, input, &caller, now_us, &input->entry);
+	if (err != ERR_OK) {
+		return err;
+	}
+	metric_add(METRIC_EXECUTIONS_RECOVERED, 1);
+	return command_run_now(&settle->base);
+}

@@ -1,0 +1,377 @@
+/* stream.c - a recorded run: the call, the numbered stream, token batches, the end. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "execution/execution_priv.h"
+#include "identity/key.h"
+
+static void call_step(struct execution *execution);
+static void sink_delta(void *ctx, struct str text);
+static void sink_done(void *ctx, const struct provider_result *result);
+static void end_run(struct loop_task *task, struct loop *loop);
+static void total_run(struct loop_timer *timer, struct loop *loop);
+static void batch_run(struct loop_timer *timer, struct loop *loop);
+static void batch_start(struct execution *execution);
+static enum err batch_apply(struct write_job *job, struct db *db);
+static void batch_done(struct write_job *job);
+static void batch_arm(struct execution *execution);
+static void result_fill(struct execution *execution, struct chat_result *result);
+
+/* ---- from RECORD or QUEUED on ---- */
+
+void flow_recorded(struct execution *execution, bool queued)
+{
+	metric_add(METRIC_EXECUTIONS_STARTED, 1);
+	metric_add(METRIC_EXECUTIONS_RUNNING, 1);
+	execution->shard->running_count++;
+	execution->recorded = true;
+	execution->total_timer.run = total_run;
+	if (queued) {
+		flow_enter_state(execution, STATE_QUEUED, "session busy");
+	}
+	if (execution->has_listener && execution->listener.recorded != NULL) {
+		execution->listener.recorded(execution->listener.ctx, execution->id, execution->session_id, queued);
+	}
+	if (execution->cancel_wanted) {
+		flow_end(execution, execution->end_err, execution->end_reason);
+	} else if (!queued) {
+		flow_ready(execution, ERR_OK);
+	} else if (execution->promoted) {
+		flow_dequeue(execution);
+	}
+}
+
+/* Session and history are known, and it is this one's turn. */
+void flow_ready(struct execution *execution, enum err err)
+{
+	if (execution->settling) {
+		return;
+	}
+	if (err != ERR_OK || execution->choice_err != ERR_OK) {
+		flow_end(execution, err != ERR_OK ? err : execution->choice_err, "no provider");
+		return;
+	}
+	flow_enter_state(execution, STATE_RECALL, "recorded");
+	flow_enter_state(execution, STATE_PROMPT, "nothing to recall");
+	call_step(execution);
+}
+
+static struct provider_message *prompt_make(struct execution *execution, size_t *count)
+{
+	struct provider_message *messages = arena_array(&execution->arena, struct provider_message, execution->history_count + 2);
+	size_t n = 0;
+	if (messages == NULL) {
+		return NULL;
+	}
+	if (execution->agent_prompt.at != NULL && execution->agent_prompt.len > 0) {
+		messages[n++] = (struct provider_message){PROVIDER_SYSTEM, execution->agent_prompt};
+	}
+	for (size_t i = 0; i < execution->history_count; i++) {
+		messages[n++] = (struct provider_message){execution->history[i].from_user ? PROVIDER_USER : PROVIDER_ASSISTANT,
+							  execution->history[i].content};
+	}
+	messages[n++] = (struct provider_message){PROVIDER_USER, execution->message};
+	*count = n;
+	return messages;
+}
+
+static void log_open(struct execution *execution)
+{
+	execution->log.ids = (struct stream_ids){.execution = id_str(&execution->id_text),
+						 .message = id_str(&execution->message_text),
+						 .session = id_str(&execution->session_text),
+						 .agent = id_str(&execution->agent_text),
+						 .agent_name = execution->agent_name,
+						 .provider = execution->provider_name[0] != 0 ? str_of(execution->provider_name) : STR_NONE,
+						 .model = execution->model[0] != 0 ? str_of(execution->model) : STR_NONE};
+}
+
+static void call_step(struct execution *execution)
+{
+	struct guild *guild = execution->guild;
+	struct provider_request request = {.model = execution->model[0] != 0 ? str_of(execution->model) : STR_NONE,
+					   .output_tokens_max = guild->settings.output_tokens_max,
+					   .trace_id = execution->trace_id};
+	request.messages = prompt_make(execution, &request.message_count);
+	execution->total_timer.run = total_run;
+	if (request.messages == NULL ||
+	    loop_timer_set(execution->shard->loop, &execution->total_timer, execution->deadline_mono_us) != ERR_OK) {
+		flow_end(execution, ERR_OVERLOADED, "out of memory");
+		return;
+	}
+	struct keyring_secret secret = {NULL, 0};
+	struct str base_url = STR_NONE;
+	if (execution->provider == guild->openai &&
+	    key_get(guild, execution->caller.workspace, execution->caller.principal, STR("openai"), &secret, &base_url) ==
+		    ERR_OK) {
+		request.api_key = str_make(secret.at, secret.len);
+		request.base_url = base_url;
+	}
+	struct provider_sink sink = {sink_delta, sink_done, execution};
+	log_open(execution);
+	execution->log.started = true;
+	flow_enter_state(execution, STATE_CALL, "prompt ready");
+	flow_publish(execution, 1);
+	metric_add(METRIC_PROVIDER_REQUESTS, 1);
+	enum err err = execution->provider->driver->start(execution->provider->self, execution->shard->loop, &request, &sink,
+							  &execution->call);
+	keyring_wipe(&secret);
+	if (err != ERR_OK) {
+		execution->call = NULL;
+		metric_add(METRIC_PROVIDER_FAILURES, 1);
+		flow_end(execution, err, "provider did not start");
+	}
+}
+
+void flow_publish(struct execution *execution, int64_t seq)
+{
+	struct bus *bus = execution->guild->bus;
+	struct str topics[2] = {str_of(execution->execution_topic), str_of(execution->user_topic)};
+	unsigned topic_count = execution->stream ? 2 : 1;
+	if (!bus_topic_wanted(bus, topics[0]) && !(execution->stream && bus_topic_wanted(bus, topics[1]))) {
+		return;
+	}
+	struct buf *scratch = &execution->shard->scratch;
+	char source[64];
+	struct str id = id_str(&execution->id_text);
+	snprintf(source, sizeof(source), "%.*s:%lld", STR_FMT(id), (long long)execution->log.epoch);
+	buf_clear(scratch);
+	stream_log_json(&execution->log, seq, scratch);
+	struct bus_event_parts parts = {.topics = topics,
+					.topic_count = topic_count,
+					.time_us = env_wall_us(execution->guild->env),
+					.execution = execution->id,
+					.seq = seq,
+					.ends_stream = execution->log.ended && seq == stream_log_seq_last(&execution->log),
+					.type = stream_log_type(&execution->log, seq),
+					.source = str_of(source),
+					.data = buf_str(scratch)};
+	struct bus_event *event;
+	if (buf_err(scratch) == ERR_OK && bus_event_make(&parts, &event) == ERR_OK) {
+		bus_publish_take(bus, event);
+	}
+}
+
+/* ---- what the provider says ---- */
+
+static void sink_delta(void *ctx, struct str text)
+{
+	struct execution *execution = ctx;
+	if (execution->cancel_wanted || execution->settling) {
+		return;
+	}
+	if (execution->state == STATE_CALL) {
+		flow_enter_state(execution, STATE_STREAM, "first token");
+	}
+	if (stream_log_add(&execution->log, text) != ERR_OK) {
+		flow_stop(execution, ERR_PROVIDER_FAILED, "answer too long", false);
+		return;
+	}
+	metric_add(METRIC_TOKENS, stream_tokens(text));
+	flow_publish(execution, stream_log_seq_last(&execution->log));
+	batch_arm(execution);
+}
+
+static void sink_done(void *ctx, const struct provider_result *result)
+{
+	struct execution *execution = ctx;
+	execution->call = NULL;
+	if (!execution->cancel_wanted) {
+		execution->end_err = result->err;
+		execution->end_reason = result->log_reason != NULL ? result->log_reason : "done";
+		execution->truncated = result->err != ERR_OK && execution->log.count > 0;
+	}
+	if (result->err != ERR_OK && result->err != ERR_CANCELLED) {
+		metric_add(METRIC_PROVIDER_FAILURES, 1);
+	}
+	if (result->has_usage) {
+		execution->has_usage = true;
+		execution->tokens_in = result->tokens_in;
+		execution->tokens_out = result->tokens_out;
+	}
+	if (result->finish_reason.at != NULL) {
+		str_to_z(result->finish_reason, execution->finish_reason_text, sizeof(execution->finish_reason_text));
+		execution->finish_reason = str_of(execution->finish_reason_text);
+	}
+	if (execution->model[0] == 0 && result->model.at != NULL) {
+		str_to_z(result->model, execution->model, sizeof(execution->model));
+		log_open(execution);
+	}
+	execution->step_task.run = end_run;
+	loop_task_add(execution->shard->loop, &execution->step_task);
+}
+
+static void end_run(struct loop_task *task, struct loop *loop)
+{
+	struct execution *execution = container_of(task, struct execution, step_task);
+	(void)loop;
+	if (!execution->settling) {
+		settle_begin(execution);
+	}
+}
+
+/* ---- ending ---- */
+
+void flow_end(struct execution *execution, enum err err, const char *reason)
+{
+	execution->end_err = err;
+	execution->end_reason = reason;
+	log_open(execution);
+	settle_begin(execution);
+}
+
+void flow_stop(struct execution *execution, enum err why, const char *reason, bool rollback)
+{
+	if (execution->settling || execution->cancel_wanted || execution->state >= STATE_SETTLE) {
+		return;
+	}
+	execution->cancel_wanted = true;
+	execution->cancel_rollback = rollback;
+	execution->end_err = why;
+	execution->end_reason = reason;
+	execution->truncated = execution->log.count > 0;
+	if (execution->call != NULL) {
+		execution->provider->driver->cancel(execution->call);
+	} else if (execution->state == STATE_QUEUED) {
+		flow_end(execution, why, reason);
+	}
+}
+
+static void total_run(struct loop_timer *timer, struct loop *loop)
+{
+	(void)loop;
+	flow_stop(container_of(timer, struct execution, total_timer), ERR_TIMED_OUT, "total time", false);
+}
+
+static void result_fill(struct execution *execution, struct chat_result *result)
+{
+	bool completed = execution->end_err == ERR_OK;
+	*result = (struct chat_result){.success = completed,
+				       .err = err_public(execution->end_err),
+				       .execution_id = id_str(&execution->id_text),
+				       .response = stream_log_text(&execution->log, 0),
+				       .agent_id = id_str(&execution->agent_text),
+				       .agent_name = execution->agent_name,
+				       .message_id = id_str(&execution->message_text),
+				       .session_id = id_str(&execution->session_text),
+				       .resolution_path = execution->resolution,
+				       .provider = execution->log.ids.provider,
+				       .model = execution->log.ids.model,
+				       .tokens_in = execution->tokens_in,
+				       .tokens_out = execution->tokens_out,
+				       .estimated = !execution->has_usage,
+				       .cost_unknown = execution->log.end.cost_unknown,
+				       .decision = &execution->decision};
+	if (!completed) {
+		result->error = err_row(result->err)->text;
+	}
+}
+
+void flow_over(struct execution *execution, enum execution_state end, int64_t audit_seq, int64_t audit_time_us)
+{
+	struct chat_result result;
+	(void)audit_seq;
+	(void)audit_time_us;
+	execution->log.ended = true;
+	flow_publish(execution, stream_log_seq_last(&execution->log));
+	if (end == STATE_DONE) {
+		flow_enter_state(execution, STATE_REMEMBER, "settled");
+		metric_add(METRIC_EXECUTIONS_COMPLETED, 1);
+	} else {
+		metric_add(METRIC_EXECUTIONS_FAILED, 1);
+		log_at(execution->end_err == ERR_CANCELLED ? LOG_INFO : LOG_WARN, "run_failed", log_s("execution", id_str(&execution->id_text)),
+		       log_s("code", err_row(err_public(execution->end_err))->code), log_s("agent", execution->agent_name),
+		       log_s("reason", str_of(execution->end_reason)),
+		       log_i("duration_ms", (execution->finished_mono_us - execution->started_mono_us) / 1000));
+	}
+	flow_enter_state(execution, end, execution->end_reason);
+	metric_add(METRIC_EXECUTIONS_RUNNING, -1);
+	execution->shard->running_count--;
+	result_fill(execution, &result);
+	if (execution->has_listener) {
+		execution->has_listener = false;
+		execution->listener.ended(execution->listener.ctx, &result);
+	}
+	engine_keep(execution);
+}
+
+/* ---- token batches: one row for 50 ms or 4 KiB of text ---- */
+
+#define BATCH_BYTES 4096
+
+static void batch_arm(struct execution *execution)
+{
+	struct loop *loop = execution->shard->loop;
+	size_t stored_bytes = execution->items_stored != 0 ? execution->log.items[execution->items_stored - 1].end : 0;
+	if (execution->batch.in_flight) {
+		return;
+	}
+	if (execution->log.text.len - stored_bytes >= BATCH_BYTES) {
+		batch_start(execution);
+	} else if (execution->batch_timer.entry.index == 0) {
+		execution->batch_timer.run = batch_run;
+		int64_t wait_us = execution->guild->settings.token_batch_us;
+		if (loop_timer_set(loop, &execution->batch_timer, loop_now_us(loop) + wait_us) != ERR_OK) {
+			batch_start(execution);
+		}
+	}
+}
+
+static void batch_run(struct loop_timer *timer, struct loop *loop)
+{
+	struct execution *execution = container_of(timer, struct execution, batch_timer);
+	(void)loop;
+	if (!execution->batch.in_flight && !execution->settling) {
+		batch_start(execution);
+	}
+}
+
+static void batch_start(struct execution *execution)
+{
+	struct token_batch *batch = &execution->batch;
+	loop_timer_clear(execution->shard->loop, &execution->batch_timer);
+	if (batch->lens.bytes_max == 0) {
+		buf_init(&batch->lens, LIMIT_ANSWER_BYTES * 2);
+		buf_init(&batch->body, LIMIT_ANSWER_BYTES);
+	}
+	buf_clear(&batch->lens);
+	buf_clear(&batch->body);
+	stream_log_lens(&execution->log, execution->items_stored, &batch->lens);
+	buf_put_str(&batch->body, stream_log_text(&execution->log, execution->items_stored));
+	if (buf_err(&batch->lens) != ERR_OK || buf_err(&batch->body) != ERR_OK) {
+		return;
+	}
+	batch->execution = execution;
+	batch->item_first = execution->items_stored;
+	batch->item_end = execution->log.count;
+	batch->job = (struct write_job){.apply = batch_apply, .done = batch_done, .home = execution->shard->loop};
+	if (writer_push(execution->guild->writer, &batch->job) == ERR_OK) {
+		batch->in_flight = true;
+	} else {
+		execution->batch_timer.run = batch_run;
+		(void)!loop_timer_set(execution->shard->loop, &execution->batch_timer, loop_now_us(execution->shard->loop) + 50000);
+	}
+}
+
+static enum err batch_apply(struct write_job *job, struct db *db)
+{
+	struct token_batch *batch = container_of(job, struct token_batch, job);
+	return token_batch_insert(db, batch->execution->id, (int64_t)batch->item_first + 2, (int64_t)batch->item_end + 1,
+				  batch->execution->log.epoch, buf_str(&batch->lens), buf_str(&batch->body));
+}
+
+static void batch_done(struct write_job *job)
+{
+	struct token_batch *batch = container_of(job, struct token_batch, job);
+	struct execution *execution = batch->execution;
+	batch->in_flight = false;
+	if (job->result == ERR_OK) {
+		execution->items_stored = batch->item_end;
+	}
+	if (execution->state == STATE_STREAM && !execution->settling && execution->log.count > execution->items_stored) {
+		batch_arm(execution);
+	}
+}
