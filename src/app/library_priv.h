@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "app/app.h"
+#include "base/check.h"
 #include "base/list.h"
 #include "base/thread.h"
 #include "guild.h"
@@ -110,6 +111,24 @@ enum err library_create(struct library **out, struct guild_handle **first) MUST_
 /* Frees a library and a handle whose door never opened. */
 void library_discard(struct library **library, struct guild_handle **first);
 enum guild_error library_error(enum err err);
+
+static inline void library_lock(struct library *library) { check(pthread_mutex_lock(&library->lock) == 0); }
+static inline void library_unlock(struct library *library) { check(pthread_mutex_unlock(&library->lock) == 0); }
+
+/* ---- library_call.c ---- */
+
+/* A call that is not under way yet. GUILD_ERR_INVALID, _MEMORY. */
+enum guild_error library_call_create(struct guild_handle *handle, const struct guild_request *request, struct library_call **out) MUST_USE;
+/* Hands the call to a loop; frees it when it cannot. */
+enum guild_error library_call_begin(struct library_call *call, uint64_t *id) MUST_USE;
+/* Under the lock: the call ends for the user with error; events that wait are dropped. */
+void library_call_let_go(struct library_call *call, enum guild_error error);
+/* Under the lock: frees a call that nobody holds any more. */
+bool library_call_free_if_over(struct library_call *call);
+/* The reply as the user sees it; it points into the call. */
+void library_call_reply(struct library_call *call, struct guild_reply *reply);
+/* Runs at most max of the callbacks that wait. */
+void library_queue_run(struct guild_handle *handle, size_t max, size_t *handled);
 
 /* What a door says about a call, on its loop: one library_call_head; any bytes; one library_call_done. */
 void library_call_head(struct library_call *call, int status, struct str content_type, bool streaming);
