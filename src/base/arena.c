@@ -57,6 +57,29 @@ void arena_reset(struct arena *arena)
 	}
 }
 
+void arena_clear(struct arena *arena)
+{
+	struct arena_block *kept = NULL;
+
+	while (arena->head) {
+		struct arena_block *block = arena->head;
+		arena->head = block->next;
+		if (!kept && block->size + sizeof(*block) == BLOCK_BYTES_FIRST) {
+			kept = block;
+		} else {
+			mem_free(block);
+		}
+	}
+	arena->used_bytes = 0;
+	if (kept) {
+		memset(kept->data, 0, kept->used);
+		kept->used = 0;
+		kept->next = NULL;
+		arena->head = kept;
+		arena->used_bytes = BLOCK_BYTES_FIRST;
+	}
+}
+
 /* The size of the block to add, header included; 0 when the cap leaves no room for need bytes of data. */
 static size_t block_bytes(const struct arena *arena, size_t need)
 {

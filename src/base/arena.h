@@ -27,6 +27,8 @@ void arena_fini(struct arena *arena);
 /* Forgets what was made and keeps one block of at most 64 KiB: an arena that is reset for each piece of a stream soon stops
  * allocating. */
 void arena_reset(struct arena *arena);
+/* Frees everything but one block of the first size, for the next use. */
+void arena_clear(struct arena *arena);
 /* Zero-filled, aligned to 16. NULL when the cap or memory is exhausted. */
 void *arena_alloc(struct arena *arena, size_t bytes);
 /* Copies s and adds a NUL behind it (not counted). at == NULL on failure only. */

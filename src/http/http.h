@@ -84,13 +84,16 @@ struct http_request {
 
 /* A request header's value, at == NULL when absent. */
 struct str http_header(const struct http_request *request, struct str name);
-/* A query parameter, decoded (rows were checked before dispatch). False when absent. */
+/* A query parameter, decoded (rows were checked before dispatch). False when absent: *out is as it was. */
 bool http_query_str(struct http_request *request, const char *name, struct str *out);
 bool http_query_int(struct http_request *request, const char *name, int64_t *out);
-/* Body members by name; false when absent or null (kinds were checked before dispatch). */
+/* Body members by name; false when absent or null (kinds were checked before dispatch): *out is as it was. */
 bool http_body_str(const struct http_request *request, const char *name, struct str *out);
 bool http_body_int(const struct http_request *request, const char *name, int64_t *out);
 bool http_body_bool(const struct http_request *request, const char *name, bool *out);
+/* What is wrong with an object against a table of members (for bodies that came another way): NULL, or a sentence; then *pointer names the
+ * member (JSON pointer). */
+const char *http_members_fault(struct arena *arena, const struct http_member *rows, struct json body, struct str *pointer);
 
 /* ---- replies: exactly one of these ends the request ---- */
 
@@ -125,7 +128,8 @@ struct http_stream_handler {
 	void (*closed)(struct http_stream *stream, void *owner);
 };
 /* Answers 200 text/event-stream (chunked; Cache-Control: no-store, X-Accel-Buffering: no, `retry: 1000`), comments every 15 s. Ends the
- * request, as replies do; its arena passes to the stream and lives until closed. ERR_END: the client is gone already (nothing comes). */
+ * request, as replies do, also on error; its arena passes to the stream and lives until closed. ERR_END: the client is gone already, or
+ * asked with HEAD (nothing comes). */
 enum err http_stream_start(struct http_request *request, const struct http_stream_handler *handler, void *owner,
 			   struct http_stream **out) MUST_USE;
 /* Sends a frame that is one chunk of the chunked coding (http_sse_frame); takes over the reference. ERR_TOO_SLOW, ERR_END. */
@@ -148,7 +152,8 @@ struct websocket_handler {
 	void (*closed)(struct websocket *socket, void *owner);
 };
 /* Answers 101 (Origin checked, subprotocol guild.v1 when offered) and goes on as a WebSocket: pings every 30 s, closes after 90 s of
- * silence. Ends the request. When the caller is not signed in, it has 5 s to call websocket_sign_in. */
+ * silence. Ends the request, also on error. When the caller is not signed in, it has 5 s to call websocket_sign_in. Rows with
+ * HTTP_UPGRADE only: their handlers are called with handshakes that were checked. */
 enum err websocket_start(struct http_request *request, const struct websocket_handler *handler, void *owner,
 			 struct websocket **out) MUST_USE;
 /* A whole frame, sent as it is; takes over the reference. ERR_TOO_SLOW (then it is being closed with 4008), ERR_END. */
@@ -181,7 +186,7 @@ struct http_options {
 };
 
 enum err http_server_create(const struct http_options *options, struct http_server **out) MUST_USE;
-/* All connections have ended. */
+/* All connections have ended and every request was answered (aborts otherwise). */
 void http_server_destroy(struct http_server **server);
 /* For listener_options.accepted, with arg = server. */
 enum err http_server_accepted(struct loop *loop, int fd, const struct conn_address *peer, void *server);

@@ -96,6 +96,29 @@ static void arena_gives_aligned_zeroed_distinct_memory(void **state)
 	arena_fini(&arena);
 }
 
+static void arena_is_cleared_for_the_next_use(void **state)
+{
+	struct arena arena;
+
+	arena_init(&arena, 1 << 20);
+	for (int round = 0; round < 3; round++) {
+		uint64_t before = mem_count();
+		char *small = arena_alloc(&arena, 3000);
+		assert_int_equal(mem_count() - before, round == 0 ? 1 : 0);
+		for (int i = 0; i < 3000; i++) {
+			assert_int_equal(small[i], 0);
+		}
+		memset(small, 0xff, 3000);
+		assert_non_null(arena_alloc(&arena, 20000));
+		assert_non_null(arena_alloc(&arena, 5000));
+		arena_clear(&arena);
+		assert_int_equal(arena.used_bytes, 4096);
+	}
+	arena_fini(&arena);
+	arena_clear(&arena);
+	assert_int_equal(arena.used_bytes, 0);
+}
+
 static void arena_keeps_its_cap(void **state)
 {
 	struct arena arena;
@@ -384,6 +407,7 @@ int main(void)
 		cmocka_unit_test(mem_is_zeroed_and_counted),
 		cmocka_unit_test(mem_hook_fails_the_nth),
 		cmocka_unit_test(arena_gives_aligned_zeroed_distinct_memory),
+		cmocka_unit_test(arena_is_cleared_for_the_next_use),
 		cmocka_unit_test(arena_keeps_its_cap),
 		cmocka_unit_test(arena_big_thing_does_not_waste_the_open_block),
 		cmocka_unit_test(arena_reset_keeps_a_block_and_zeroes_it),

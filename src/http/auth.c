@@ -1,0 +1,87 @@
+/* auth.c - who asks, and whether the row is for them; then whether they ask too often. */
+#include "http/http_priv.h"
+
+/* The token of "Bearer <token>"; at == NULL when it is another scheme or none. */
+static struct str bearer(struct str value)
+{
+	static const struct str scheme = STR("bearer ");
+
+	if (value.len <= scheme.len || !str_eq_case(str_sub(value, 0, scheme.len), scheme)) {
+		return STR_NONE;
+	}
+	return str_trim(str_sub(value, scheme.len, value.len));
+}
+
+/* False only when the answer could not be found out, or the request says it twice. */
+static bool sign_in(struct http_request_private *priv)
+{
+	static const struct str name = STR("Authorization");
+	const struct http_options *options = &priv->home->server->options;
+	struct str token = bearer(http1_field(&priv->head, name));
+	struct caller *caller = &priv->pub.caller;
+
+	if (!token.len || !options->authenticate) {
+		return true;
+	}
+	if (http1_field_count(&priv->head, name) > 1) {
+		return http_request_refuse(priv, ERR_MALFORMED, "Authorization is given twice.");
+	}
+	enum err err = options->authenticate(options->ctx, token, env_wall_us(options->env), caller);
+	priv->pub.signed_in = err == ERR_OK && caller->role != ROLE_NONE;
+	if (!priv->pub.signed_in) {
+		*caller = (struct caller){0};
+	}
+	return err == ERR_OK || err == ERR_UNAUTHENTICATED || http_request_refuse(priv, err, NULL);
+}
+
+static bool role_fits(const struct http_route *route, enum role role)
+{
+	if (role == ROLE_AGENT) {
+		return (route->flags & HTTP_AGENT_OK) != 0;
+	}
+	return role >= route->role_min;
+}
+
+/* Those who did not sign in share the bucket of their address. */
+static uint64_t limit_key(const struct http_request_private *priv)
+{
+	uint64_t halves[2];
+
+	if (priv->pub.signed_in) {
+		return (uint64_t)priv->pub.caller.principal;
+	}
+	memcpy(halves, conn_peer(priv->conn->conn)->bytes, sizeof(halves));
+	return ~(halves[0] ^ halves[1]);
+}
+
+static bool rate_admit(struct http_request_private *priv)
+{
+	const struct http_server *server = priv->home->server;
+	const struct http_options *options = &server->options;
+
+	if (priv->pub.local || !server->slots || priv->pub.route->flags & HTTP_UNLIMITED) {
+		return true;
+	}
+	priv->limited = true;
+	priv->rate = http_limit_take(server->slots, limit_key(priv), options->rate_per_s, options->rate_burst,
+				     priv->pub.started_us);
+	return !priv->rate.retry_after_ms || http_request_refuse(priv, ERR_RATE_LIMITED, NULL);
+}
+
+bool http_auth_admit(struct http_request_private *priv)
+{
+	const struct http_route *route = priv->pub.route;
+
+	if (!priv->pub.local && !sign_in(priv)) {
+		return false;
+	}
+	if (!(route->flags & HTTP_OPEN)) {
+		if (!priv->pub.signed_in) {
+			return http_request_refuse(priv, ERR_UNAUTHENTICATED, NULL);
+		}
+		if (!role_fits(route, priv->pub.caller.role)) {
+			return http_request_refuse(priv, ERR_PERMISSION, NULL);
+		}
+	}
+	return rate_admit(priv);
+}

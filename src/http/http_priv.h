@@ -1,0 +1,180 @@
+/*
+ * http_priv.h - what the files of the server side share: server, loop, connection, request.
+ *
+ * For:     src/http/{connection,route,request,members,reply,auth,limit,stream,websocket,local,server}.c.
+ * Not for: anyone else; the client (client.h).
+ * Threads: all but the rate limit's slots belongs to one loop.
+ * Memory:  requests are pooled per loop with their first arena block and their bufs; connections own their request until it is dispatched.
+ *
+ * A connection is in one state; http_conn_input moves it on:
+ *   HEAD -> BODY -> BUSY -> HEAD (reply), -> STREAM (-> HEAD), -> WEBSOCKET; any -> ENDING
+ *   HEAD: bytes of the next head are awaited.   BODY: the head is taken, the body is coming.
+ *   BUSY: the handler has the request.          STREAM: it answers with events.
+ *   WEBSOCKET: the request is gone, `socket` is there.   ENDING: bytes are thrown away, closed() will come.
+ */
+#ifndef GUILD_HTTP_PRIV_H
+#define GUILD_HTTP_PRIV_H
+
+#include <stdatomic.h>
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "http/http.h"
+
+enum {
+	HTTP_PARAMS = 4,
+	HTTP_POOL_REQUESTS = 64,
+	HTTP_POOL_BUF_BYTES = 16384, /* a request's buf greater than this is not kept */
+	HTTP_LIMIT_SLOTS = 8192,
+	HTTP_RETRY_MS = 1000,
+	HTTP_REASON_BYTES = 123,
+};
+
+/* ---- routes ---- */
+struct http_node {
+	struct str name;
+	uint32_t parent;
+	uint32_t param; /* index of the child that takes any segment, 0: none */
+	const struct http_route *rows[HTTP1_OPTIONS];
+	char allow[64];
+	bool has_rows;
+};
+struct http_router;
+enum err http_router_create(const struct http_route *const *tables, struct http_router **out) MUST_USE;
+void http_router_destroy(struct http_router **router);
+/* The node of a path as sent; params get its variable segments, still encoded. NULL: unknown. */
+const struct http_node *http_router_find(const struct http_router *router, struct str path, struct str params[HTTP_PARAMS]);
+
+/* ---- rate limit ---- */
+struct http_rate {
+	int64_t limit, remaining, reset_s;
+	int64_t retry_after_ms; /* 0: taken */
+};
+/* Takes one from the bucket of key. */
+struct http_rate http_limit_take(_Atomic int64_t *slots, uint64_t key, int64_t rate_per_s, int64_t burst, int64_t now_us);
+
+/* ---- server and loops ---- */
+struct http_request_private;
+struct http_loop {
+	struct http_server *server;
+	struct loop *loop;
+	struct list conns;
+	struct http_request_private *pool;
+	unsigned pool_count;
+	size_t live; /* requests taken and not released */
+	bool draining;
+	unsigned random_used;
+	uint8_t random[512];
+	struct http1_head head; /* the head being read; moved into the request when it is whole */
+};
+struct http_server {
+	struct http_options options;
+	struct http_router *router;
+	_Atomic int64_t *slots;
+	struct http_loop loops[];
+};
+struct http_loop *http_server_home(struct http_server *server, struct loop *loop);
+
+/* ---- connections ---- */
+enum http_conn_state {
+	HTTP_CONN_HEAD, HTTP_CONN_BODY, HTTP_CONN_BUSY, HTTP_CONN_STREAM, HTTP_CONN_WEBSOCKET, HTTP_CONN_ENDING,
+};
+struct http_conn {
+	struct conn *conn;
+	struct http_loop *home;
+	struct list link;
+	struct http_request_private *request;
+	struct websocket *socket;
+	int64_t due_us;   /* what the deadline is for; 0: nothing */
+	int64_t armed_us; /* what the loop was told: not later than due_us, moved lazily */
+	uint32_t kept;    /* bytes offered and not taken */
+	uint32_t parsed;  /* bytes of the head seen without finding its end */
+	uint8_t state;    /* enum http_conn_state */
+	bool in_input;    /* http_conn's own input is running: it goes on by itself */
+	bool eof, choked, served;
+};
+enum err http_conn_open(struct http_loop *home, int fd, const struct conn_address *peer) MUST_USE;
+void http_conn_due(struct http_conn *c, int64_t at_us);
+/* Flushes, closes. */
+void http_conn_end(struct http_conn *c);
+void http_conn_abort(struct http_conn *c, enum err why);
+/* Sends the reply (or drops it when the client is gone) and lets the connection go on; releases the request. */
+void http_conn_reply(struct http_request_private *priv, struct frame *frame);
+/* The request's stream has ended on a connection that is kept: releases the request and goes on. */
+void http_conn_next(struct http_conn *c);
+/* Offers kept input again, soon, not before this returned. */
+void http_conn_go_on(struct http_conn *c);
+
+/* ---- requests ---- */
+struct http_stream {
+	const struct http_stream_handler *handler;
+	void *owner;
+	int64_t sent_us;
+	size_t queued_seen;
+	unsigned stalled;
+	bool plain;   /* HTTP/1.0: no chunked coding */
+	bool ended;   /* http_stream_end was called */
+	bool end_due; /* the last chunk found no room yet */
+};
+
+struct http_request_private {
+	struct http_request pub;
+	struct http_loop *home;
+	struct http_conn *conn; /* NULL: local, or the client is gone */
+	struct http_request_private *next;
+	const struct http_node *node;
+	enum err refusal;          /* decided at the head, answered after the body */
+	const char *refusal_detail;
+	struct http_rate rate;
+	struct http1_body body;
+	struct str *query_values;  /* one for each row of route->query, at NULL when absent */
+	struct json_doc doc;
+	struct http_stream stream;
+	struct loop_task task;
+	struct http_local_sink sink;
+	bool keep_alive, close, head_only, options_only, has_body;
+	bool dispatched, ended, streaming, limited, cache_control;
+	/* kept from request to request */
+	struct buf body_bytes;
+	struct buf headers; /* rendered lines of http_reply_header */
+	struct http1_head head;
+};
+
+/* A fresh request with id and time; NULL without memory. */
+struct http_request_private *http_request_take(struct http_loop *home);
+void http_request_release(struct http_request_private *priv);
+/* Fills in what the head says (priv->head is set) and decides whether it may go on; the decision is kept in refusal. */
+void http_request_admit(struct http_request_private *priv);
+/* Answers the refusal, or checks query and body and calls the row. The request may be gone afterwards. */
+void http_request_run(struct http_request_private *priv);
+/* The first refusal stands. Returns false. */
+bool http_request_refuse(struct http_request_private *priv, enum err err, const char *detail);
+
+/* Each answers and returns false when it refuses. */
+bool http_members_check_query(struct http_request_private *priv);
+bool http_members_check_body(struct http_request_private *priv);
+bool http_websocket_check(struct http_request_private *priv);
+
+/* Who asks, and whether the row lets them. False: refused. */
+bool http_auth_admit(struct http_request_private *priv);
+
+/* ---- replies ---- */
+/* Renders the reply's head up to and with the empty line, for a body of body_len bytes (< 0: chunked or until close). */
+struct frame *http_reply_frame(struct http_request_private *priv, int status, struct str content_type, int64_t body_len,
+			       struct str body);
+
+/* ---- streams and sockets, as connections drive them ---- */
+void http_stream_tick(struct http_request_private *priv);
+void http_stream_drained(struct http_request_private *priv);
+/* The connection is gone. Releases the request. */
+void http_stream_closed(struct http_request_private *priv);
+/* The server is stopping. */
+void http_stream_drain(struct http_request_private *priv);
+void http_websocket_input(struct websocket *socket, struct str *rest);
+void http_websocket_tick(struct websocket *socket);
+void http_websocket_drained(struct websocket *socket);
+void http_websocket_closed(struct websocket *socket);
+
+#endif

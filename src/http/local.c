@@ -1,0 +1,59 @@
+/* local.c - the library's door: a request without a socket, checked by the same rows. */
+#include "base/limits.h"
+#include "http/http_priv.h"
+
+static enum http1_method method_of(struct str text)
+{
+	for (unsigned i = 0; i < HTTP1_OTHER; i++) {
+		if (str_eq(text, str_of(http1_method_name((enum http1_method)i)))) {
+			return (enum http1_method)i;
+		}
+	}
+	return HTTP1_OTHER;
+}
+
+/* A head as a socket would have brought it. False without memory. */
+static bool head_fill(struct http_request_private *priv, struct str method, struct str target, struct str accept)
+{
+	struct http1_head *head = &priv->head;
+
+	head->method = method_of(method);
+	head->target = arena_copy(&priv->pub.arena, target);
+	head->minor = 1;
+	head->keep_alive = true;
+	head->content_length = (int64_t)priv->body_bytes.len;
+	head->chunked = false;
+	head->field_count = 0;
+	if (accept.len) {
+		head->fields[head->field_count++] = (struct http1_field){STR("Accept"), arena_copy(&priv->pub.arena, accept)};
+	}
+	return head->target.at && (!accept.len || head->fields[0].value.at);
+}
+
+void http_local_dispatch(struct http_server *server, struct loop *loop, struct str method, struct str target, struct str body,
+			 struct str accept, const struct caller *caller, const struct http_local_sink *sink)
+{
+	struct http_loop *home = http_server_home(server, loop);
+	struct http_request_private *priv = http_request_take(home);
+
+	if (!priv) {
+		sink->reply(sink->ctx, err_row(ERR_OVERLOADED)->http_status, STR("application/problem+json"),
+			    STR("{\"status\":503,\"code\":\"overloaded\"}"));
+		return;
+	}
+	priv->sink = *sink;
+	priv->pub.local = true;
+	priv->pub.caller = *caller;
+	priv->pub.signed_in = caller->role != ROLE_NONE;
+	if (body.len) {
+		buf_put_str(&priv->body_bytes, body);
+	}
+	if (!head_fill(priv, method, target, accept)) {
+		http_request_refuse(priv, ERR_OVERLOADED, NULL);
+	} else if (priv->body_bytes.failed || target.len > LIMIT_TARGET_BYTES) {
+		http_request_refuse(priv, ERR_TOO_LARGE, NULL);
+	} else {
+		http_request_admit(priv);
+	}
+	http_request_run(priv);
+}

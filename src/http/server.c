@@ -1,0 +1,152 @@
+/* server.c - the server as a whole: its rows, its loops, stopping and revoking. */
+#include "base/limits.h"
+#include "http/http_priv.h"
+
+#define SECOND_US 1000000
+
+static void default_to(int64_t *value, int64_t otherwise)
+{
+	if (*value <= 0) {
+		*value = otherwise;
+	}
+}
+
+static void options_fill(struct http_options *options)
+{
+	default_to(&options->head_timeout_us, 10 * (int64_t)SECOND_US);
+	default_to(&options->body_rate_bytes, 1024);
+	default_to(&options->sign_in_timeout_us, 5 * (int64_t)SECOND_US);
+	default_to(&options->idle_timeout_us, 60 * (int64_t)SECOND_US);
+	default_to(&options->ws_ping_us, 30 * (int64_t)SECOND_US);
+	default_to(&options->ws_close_us, 90 * (int64_t)SECOND_US);
+	default_to(&options->sse_comment_us, 15 * (int64_t)SECOND_US);
+	default_to(&options->rate_burst, 2 * options->rate_per_s);
+	if (options->body_bytes_max == 0) {
+		options->body_bytes_max = LIMIT_BODY_BYTES;
+	}
+}
+
+enum err http_server_create(const struct http_options *options, struct http_server **out)
+{
+	unsigned loops = options->loop_count;
+	struct http_server *server = mem_alloc(sizeof(*server) + loops * sizeof(server->loops[0]));
+
+	*out = server;
+	check(options->env && options->tables && loops > 0 && loops <= LIMIT_LOOPS);
+	if (!server) {
+		return ERR_MEMORY;
+	}
+	server->options = *options;
+	options_fill(&server->options);
+	for (unsigned i = 0; i < loops; i++) {
+		server->loops[i].server = server;
+		list_init(&server->loops[i].conns);
+	}
+	enum err err = http_router_create(options->tables, &server->router);
+	if (!err && options->rate_per_s > 0) {
+		server->slots = mem_alloc(HTTP_LIMIT_SLOTS * sizeof(server->slots[0]));
+		err = server->slots ? ERR_OK : ERR_MEMORY;
+	}
+	if (err) {
+		http_server_destroy(out);
+	}
+	return err;
+}
+
+static void home_fini(struct http_loop *home)
+{
+	check(list_empty(&home->conns) && home->live == 0);
+	while (home->pool) {
+		struct http_request_private *priv = home->pool;
+		home->pool = priv->next;
+		arena_fini(&priv->pub.arena);
+		buf_fini(&priv->body_bytes);
+		buf_fini(&priv->headers);
+		mem_free(priv);
+	}
+}
+
+void http_server_destroy(struct http_server **out)
+{
+	struct http_server *server = *out;
+
+	*out = NULL;
+	if (!server) {
+		return;
+	}
+	for (unsigned i = 0; i < server->options.loop_count; i++) {
+		home_fini(&server->loops[i]);
+	}
+	http_router_destroy(&server->router);
+	mem_free(server->slots);
+	mem_free(server);
+}
+
+struct http_loop *http_server_home(struct http_server *server, struct loop *loop)
+{
+	unsigned number = loop_number(loop);
+
+	check(number < server->options.loop_count);
+	struct http_loop *home = &server->loops[number];
+	check(!home->loop || home->loop == loop);
+	home->loop = loop;
+	return home;
+}
+
+enum err http_server_accepted(struct loop *loop, int fd, const struct conn_address *peer, void *server)
+{
+	return http_conn_open(http_server_home(server, loop), fd, peer);
+}
+
+static struct http_conn *conn_of(struct list *node)
+{
+	return container_of(node, struct http_conn, link);
+}
+
+/* Closed connections leave the list later, so that it does not change while it is walked. */
+void http_server_drain(struct http_server *server, struct loop *loop)
+{
+	struct http_loop *home = http_server_home(server, loop);
+
+	home->draining = true;
+	for (struct list *node = home->conns.next; node != &home->conns; node = node->next) {
+		struct http_conn *c = conn_of(node);
+		if (c->state == HTTP_CONN_HEAD && !c->kept) {
+			http_conn_end(c);
+		} else if (c->state == HTTP_CONN_STREAM) {
+			http_stream_drain(c->request);
+		} else if (c->state == HTTP_CONN_WEBSOCKET) {
+			websocket_close(c->socket, err_row(ERR_GOING_AWAY)->ws_close, STR("the server is stopping: retry"));
+		}
+	}
+}
+
+void http_server_revoke(struct http_server *server, struct loop *loop, int64_t token, int64_t principal)
+{
+	struct http_loop *home = http_server_home(server, loop);
+
+	for (struct list *node = home->conns.next; node != &home->conns; node = node->next) {
+		struct http_conn *c = conn_of(node);
+		const struct caller *caller = NULL;
+		if (c->state == HTTP_CONN_STREAM) {
+			caller = &c->request->pub.caller;
+		} else if (c->state == HTTP_CONN_WEBSOCKET) {
+			caller = websocket_caller(c->socket);
+		}
+		if (!caller || caller->role == ROLE_NONE ||
+		    (token ? caller->token != token : caller->principal != principal)) {
+			continue;
+		}
+		if (c->state == HTTP_CONN_WEBSOCKET) {
+			websocket_close(c->socket, err_row(ERR_UNAUTHENTICATED)->ws_close, STR("the token was revoked"));
+		} else {
+			c->request->close = true;
+			http_stream_end(&c->request->stream);
+		}
+	}
+}
+
+const struct http_route *const *http_server_routes(const struct http_server *server)
+{
+	return server->options.tables;
+}
