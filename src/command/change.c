@@ -44,7 +44,7 @@ enum err change_audit(struct change *change, const struct change_what *what)
 		.session_id = what->session != 0 ? id_str(&session) : STR_NONE,
 		.start_us = now_us,
 		.end_us = now_us,
-		.outcome = OUTCOME_CHANGED,
+		.outcome = what->outcome != 0 ? what->outcome : OUTCOME_CHANGED,
 		.change = what->change,
 	};
 	struct log_row *row = &change->row;
@@ -54,7 +54,7 @@ enum err change_audit(struct change *change, const struct change_what *what)
 	row->agent = what->agent;
 	row->session = what->session;
 	row->action = entry.action;
-	row->outcome = OUTCOME_CHANGED;
+	row->outcome = entry.outcome;
 	return audit_entry_put(change->command.arena, &entry, &row->entry);
 }
 
@@ -99,4 +99,39 @@ void change_reply(struct http_request *request, int status, struct buf *text)
 		http_reply_json(request, status, buf_str(text));
 	}
 	buf_fini(text);
+}
+
+/* ---- audited reads ---- */
+
+struct read_command {
+	struct change change; /* first */
+	void (*then)(struct http_request *request, struct guild *guild);
+};
+
+static enum err read_apply(struct command *command, struct db *db)
+{
+	return change_log((struct change *)command, db);
+}
+
+static void read_finish(struct command *command)
+{
+	struct read_command *read = (struct read_command *)command;
+	if (!change_refused(&read->change)) {
+		read->then(read->change.request, read->change.guild);
+	}
+}
+
+static const struct command_row read_row = {"audited_read", "read", read_apply, NULL, read_finish};
+
+void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
+		 void (*then)(struct http_request *request, struct guild *guild))
+{
+	struct read_command *read = change_new(guild, request, &read_row, sizeof(*read));
+	if (read == NULL) {
+		return;
+	}
+	struct change_what entry = *what;
+	entry.outcome = OUTCOME_COMPLETED;
+	read->then = then;
+	change_submit(&read->change, change_audit(&read->change, &entry));
 }

@@ -29,6 +29,7 @@ struct change_what {
 	struct str agent_name;
 	int64_t session;        /* 0: none */
 	struct str change;      /* JSON object {"old":..., "new":...}; at NULL: none */
+	int outcome;            /* 0: OUTCOME_CHANGED */
 };
 
 /* In arena; NULL when it is full. size: of the struct that has a struct change as its first member. */
@@ -36,12 +37,15 @@ void *change_make(struct guild *guild, const struct command_row *row, struct are
 		  size_t size);
 /* The same for a request; NULL: the request has been answered. */
 void *change_new(struct guild *guild, struct http_request *request, const struct command_row *row, size_t size);
-/* Renders the audit entry (outcome changed) into change->row. ERR_LIMIT. */
+/* Renders the audit entry into change->row. ERR_LIMIT. */
 enum err change_audit(struct change *change, const struct change_what *what) MUST_USE;
 /* The row is an event too. Texts have to live as long as the change. */
 void change_event(struct change *change, struct str type, struct str data, struct str topics);
 /* Hands it to the writer; the request is answered in finish, or here when the writer refuses or err is not ERR_OK. */
 void change_submit(struct change *change, enum err err);
+/* A read that has to be in the audit log: writes its entry (action "read"), then goes on with `then`. */
+void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
+		 void (*then)(struct http_request *request, struct guild *guild));
 /* In apply: writes the log row. */
 enum err change_log(struct change *change, struct db *db) MUST_USE;
 /* In finish: answers the request and returns true when the command failed. */

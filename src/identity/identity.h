@@ -47,6 +47,8 @@ const struct principal *identity_principal(struct identity *identity, int64_t id
 const struct principal *identity_external(struct identity *identity, int64_t workspace, struct str external_id);
 /* The first workspace (the only one until more can be made). */
 int64_t identity_workspace(const struct identity *identity);
+/* The first operator: whom calls of an embedding program act as that name no user. NULL before the first start. */
+const struct principal *identity_operator(struct identity *identity);
 /* Fills a caller that acts as that principal (library, act_as). */
 void identity_caller(const struct principal *principal, struct caller *out);
 
@@ -62,6 +64,16 @@ enum err identity_principal_insert(struct identity *identity, struct db *db, con
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal, const uint8_t hash[32],
 			       struct str label, int64_t expires_at_us, int64_t now_us) MUST_USE;
 
+/* In apply: the principal of an agent; 0: it has none yet. */
+int64_t identity_writer_agent_principal(struct identity *identity, int64_t agent);
+
+/* Closing what a token (0: any) or a principal (0: any) has open, on every loop. Made before the commit so that it cannot fail
+ * after it; sent (which consumes it) once the change is on disk, or freed. NULL without memory. */
+struct revocation;
+struct revocation *identity_revocation_make(struct guild *guild);
+void identity_revoke_everywhere(struct revocation **revocation, int64_t token, int64_t principal);
+void identity_revocation_free(struct revocation **revocation);
+
 /* "guild_" + 43 characters of base64url of 32 random bytes, NUL-terminated; and its hash. */
 #define TOKEN_TEXT_LEN 49
 void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[32]);
@@ -70,7 +82,25 @@ void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t has
  * "" when the store had one already). Runs before the threads. */
 enum err identity_first_start(struct identity *identity, struct guild *guild, char token_out[TOKEN_TEXT_LEN + 1]) MUST_USE;
 
-/* /v1/me, /v1/users, /v1/tokens */
+/* The wire object. */
+struct json_out;
+void principal_json(struct guild *guild, const struct principal *principal, struct json_out *out);
+/* Reads expires_at or expires_in_s of the request's body: *out = 0 when neither is given. False: the request has been answered. */
+bool token_expiry_read(struct guild *guild, struct http_request *request, int64_t *out);
+/* Answers 201 with a token just made; its text is shown here and never again. */
+struct token_made {
+	int64_t id, principal, agent, created_at_us, expires_at_us; /* agent 0: a person's */
+	struct str label, text;
+};
+void token_reply(struct guild *guild, struct http_request *request, const struct token_made *token);
+/* The members of a body that token_expiry_read reads, and label. */
+#define TOKEN_MEMBERS \
+	{"label", HTTP_STRING, false, 0, 100, NULL, "what the token is for"}, \
+	{"expires_at", HTTP_STRING, false, 1, 40, NULL, "when it ends, ISO-8601"}, \
+	{"expires_in_s", HTTP_INT, false, 1, 315360000, NULL, "seconds until it ends"}
+
+/* /v1/me, /v1/users; /v1/tokens */
 extern const struct http_route identity_routes[];
+extern const struct http_route token_routes[];
 
 #endif

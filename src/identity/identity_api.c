@@ -1,0 +1,356 @@
+/* identity_api.c - /v1/me, /v1/users. */
+#include "base/limits.h"
+#include "command/query.h"
+#include "identity/identity_priv.h"
+
+enum { TRIES_MAX = 16, CHANGE_BYTES_MAX = 16384, OBJECT_BYTES_MAX = 65536 };
+
+/* A user's record made or changed. */
+struct user_command {
+	struct change change; /* first */
+	struct identity *identity;
+	bool is_new;
+	struct principal from, to; /* texts of from are not kept beyond the handler */
+	struct revocation *revocation;
+	unsigned tries;
+};
+
+static enum err user_create_apply(struct command *base, struct db *db);
+static enum err user_update_apply(struct command *base, struct db *db);
+static void user_finish(struct command *base);
+static void user_patch_try(struct http_request *request, struct guild *guild, unsigned tries);
+
+static const struct command_row user_create_row = {"user_create", "create", user_create_apply, NULL, user_finish};
+static const struct command_row user_update_row = {"user_update", "update", user_update_apply, NULL, user_finish};
+
+static const char *const role_choices[] = {"viewer", "member", "admin", NULL};
+
+static const struct http_member user_create_members[] = {
+	{"name", HTTP_STRING, true, 1, 200, NULL, "how the user is called"},
+	{"role", HTTP_STRING, true, 0, 0, role_choices, "at most the caller's own"},
+	{.name = NULL},
+};
+static const struct http_member user_patch_members[] = {
+	{"name", HTTP_STRING, false, 1, 200, NULL, "how the user is called"},
+	{"role", HTTP_STRING, false, 0, 0, role_choices, "at most the caller's own"},
+	{"disabled", HTTP_BOOL, false, 0, 0, NULL, "true: its tokens stop working at once; false: they work again"},
+	{.name = NULL},
+};
+static const struct http_member list_query[] = {QUERY_LIST_MEMBERS, {.name = NULL}};
+/* ---- rights ---- */
+
+/* Admins rule over people up to their own role, and over agents' principals; the operator's only over itself. */
+bool identity_may_rule(const struct caller *caller, const struct principal *principal)
+{
+	if (!caller_is_admin(caller) || principal->workspace != caller->workspace) {
+		return false;
+	}
+	return principal->kind == PRINCIPAL_AGENT || (principal->kind == PRINCIPAL_HUMAN && principal->role <= caller->role);
+}
+
+/* A principal of the caller's workspace by id text; NULL: the request has been answered. */
+const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text)
+{
+	int64_t id;
+	const struct principal *principal = NULL;
+	if (id_parse(&guild->id_secret, ID_PRINCIPAL, text, &id) == ERR_OK) {
+		principal = identity_principal(guild->identity, id);
+	}
+	if (principal == NULL || principal->workspace != request->caller.workspace) {
+		http_reply_error(request, ERR_NOT_FOUND, NULL);
+		return NULL;
+	}
+	return principal;
+}
+
+static void principal_reply(struct guild *guild, struct http_request *request, int status, const struct principal *principal)
+{
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, OBJECT_BYTES_MAX);
+	json_begin(&json, &text);
+	principal_json(guild, principal, &json);
+	change_reply(request, status, &text);
+}
+
+/* ---- me, users: reading ---- */
+
+static void handle_me(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	const struct principal *principal = identity_principal(guild->identity, request->caller.principal);
+	if (principal == NULL) {
+		http_reply_error(request, ERR_UNAUTHENTICATED, NULL);
+		return;
+	}
+	principal_reply(guild, request, 200, principal);
+}
+
+static void handle_user_get(struct http_request *request, void *ctx)
+{
+	const struct principal *principal = identity_by_text(ctx, request, request->params[0]);
+	if (principal != NULL) {
+		principal_reply(ctx, request, 200, principal);
+	}
+}
+
+struct principal_list {
+	struct query query; /* first */
+	int64_t seen;
+};
+
+/* Ends a scan that found little. */
+static bool list_goes_on(struct principal_list *list, int64_t id)
+{
+	query_mark(&list->query, id, 0);
+	if (++list->seen == LIMIT_SCAN_ROWS) {
+		list->query.more = true;
+		return false;
+	}
+	return true;
+}
+
+static bool user_list_row(const struct principal *principal, void *arg)
+{
+	struct principal_list *list = arg;
+	struct query *query = &list->query;
+	if (principal->workspace == query->request->caller.workspace && principal->kind != PRINCIPAL_SYSTEM) {
+		if (!query_room(query)) {
+			return false;
+		}
+		principal_json(query->guild, principal, &query->json);
+	}
+	return list_goes_on(list, principal->id);
+}
+
+static enum err user_list_run(struct query *query, struct db *db)
+{
+	return principal_rows(db, query->after[0], LIMIT_SCAN_ROWS, user_list_row, query);
+}
+
+static void handle_user_list(struct http_request *request, void *ctx)
+{
+	struct principal_list *list = query_list_new(ctx, request, STR(""), sizeof(*list));
+	if (list != NULL) {
+		query_submit(&list->query, user_list_run);
+	}
+}
+
+/* ---- users: changing ---- */
+
+static void user_fields(struct json_out *json, const struct principal *principal)
+{
+	json_object(json);
+	json_put_bool(json, STR("disabled"), principal->disabled_at_us != 0);
+	json_put_str(json, STR("name"), principal->name);
+	json_put_str(json, STR("role"), role_word(principal->role));
+	json_object_end(json);
+}
+
+static enum err user_prepare(struct user_command *command)
+{
+	struct id_text id = id_format(&command->change.guild->id_secret, ID_PRINCIPAL, command->to.id);
+	struct change_what what = {.agent = 0};
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, CHANGE_BYTES_MAX);
+	json_begin(&json, &text);
+	json_object(&json);
+	json_name(&json, STR("new"));
+	user_fields(&json, &command->to);
+	json_name(&json, STR("old"));
+	if (command->is_new) {
+		json_null(&json);
+	} else {
+		user_fields(&json, &command->from);
+	}
+	json_put_str(&json, STR("principal_id"), id_str(&id));
+	json_object_end(&json);
+	enum err err = buf_err(&text);
+	if (err == ERR_OK) {
+		what.change = buf_str(&text);
+		err = change_audit(&command->change, &what);
+	}
+	buf_fini(&text);
+	return err;
+}
+
+static bool name_read(struct http_request *request, struct str *name)
+{
+	if (!http_body_str(request, "name", name)) {
+		return true;
+	}
+	*name = str_trim(*name);
+	for (size_t i = 0; i < name->len; i++) {
+		if ((uint8_t)name->at[i] < 0x20 || name->at[i] == 0x7F) {
+			name->len = 0;
+		}
+	}
+	if (name->len == 0) {
+		http_reply_invalid(request, "/name", "A name is not empty and has no control characters.");
+		return false;
+	}
+	return true;
+}
+
+/* A role that the caller may give. */
+static bool role_read(struct http_request *request, enum role *role)
+{
+	struct str word;
+	if (!http_body_str(request, "role", &word)) {
+		return true;
+	}
+	if (!role_parse(word, role) || *role > ROLE_ADMIN || *role > request->caller.role) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot give a role above your own.");
+		return false;
+	}
+	return true;
+}
+
+static void handle_user_create(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	struct principal to = {.workspace = request->caller.workspace, .kind = PRINCIPAL_HUMAN, .specialty = STR("[]")};
+	if (!name_read(request, &to.name) || !role_read(request, &to.role)) {
+		return;
+	}
+	struct user_command *command = change_new(guild, request, &user_create_row, sizeof(*command));
+	if (command == NULL) {
+		return;
+	}
+	command->identity = guild->identity;
+	command->is_new = true;
+	command->to = to;
+	command->to.id = guild_key(guild, request->loop);
+	change_submit(&command->change, user_prepare(command));
+}
+
+static enum err user_create_apply(struct command *base, struct db *db)
+{
+	struct user_command *command = (struct user_command *)base;
+	const struct principal *to = &command->to;
+	struct principal_new made = {
+		.id = to->id, .workspace = to->workspace, .kind = to->kind, .role = to->role, .name = to->name};
+	command->to.created_at_us = command_now_us(base);
+	enum err err = identity_principal_insert(command->identity, db, &made, command->to.created_at_us);
+	return err == ERR_OK ? change_log(&command->change, db) : err;
+}
+
+static bool patch_read(struct guild *guild, struct http_request *request, const struct principal *from, struct principal *to)
+{
+	bool disabled;
+	*to = *from;
+	if (!identity_may_rule(&request->caller, from)) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot change somebody of a higher role.");
+		return false;
+	}
+	if (!name_read(request, &to->name) || !role_read(request, &to->role)) {
+		return false;
+	}
+	if (from->kind == PRINCIPAL_AGENT && to->role != ROLE_AGENT) {
+		http_reply_invalid(request, "/role", "An agent's principal has no other role.");
+		return false;
+	}
+	if (http_body_bool(request, "disabled", &disabled) && disabled != (from->disabled_at_us != 0)) {
+		to->disabled_at_us = disabled ? env_wall_us(guild->env) : 0;
+	}
+	if (from->id == request->caller.principal && (to->role != from->role || to->disabled_at_us != 0)) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot disable yourself or change your own role.");
+		return false;
+	}
+	return true;
+}
+
+static void user_patch_try(struct http_request *request, struct guild *guild, unsigned tries)
+{
+	const struct principal *from = identity_by_text(guild, request, request->params[0]);
+	struct principal to;
+	if (from == NULL || !patch_read(guild, request, from, &to)) {
+		return;
+	}
+	struct user_command *command = change_new(guild, request, &user_update_row, sizeof(*command));
+	if (command == NULL) {
+		return;
+	}
+	command->identity = guild->identity;
+	command->tries = tries;
+	command->from = *from;
+	command->to = to;
+	enum err err = user_prepare(command);
+	command->from.name = arena_copy(&request->arena, from->name);
+	command->to.name = arena_copy(&request->arena, to.name);
+	command->to.external_id = to.external_id.at != NULL ? arena_copy(&request->arena, to.external_id) : STR_NONE;
+	command->to.specialty = arena_copy(&request->arena, to.specialty);
+	if (command->from.name.at == NULL || command->to.name.at == NULL || command->to.specialty.at == NULL) {
+		err = ERR_LIMIT;
+	}
+	/* Open sockets carry the role they signed in with. */
+	if (err == ERR_OK && (to.role != from->role || (to.disabled_at_us != 0 && from->disabled_at_us == 0))) {
+		command->revocation = identity_revocation_make(guild);
+		err = command->revocation != NULL ? ERR_OK : ERR_MEMORY;
+	}
+	if (err == ERR_OK) {
+		err = command_submit(&command->change.command, false);
+	}
+	if (err != ERR_OK) {
+		identity_revocation_free(&command->revocation);
+		http_reply_error(request, err, NULL);
+	}
+}
+
+static void handle_user_patch(struct http_request *request, void *ctx)
+{
+	user_patch_try(request, ctx, 0);
+}
+
+static enum err user_update_apply(struct command *base, struct db *db)
+{
+	struct user_command *command = (struct user_command *)base;
+	const struct principal *from = &command->from;
+	const struct principal *now = identity_writer_principal(command->identity, from->id);
+	if (now == NULL) {
+		return ERR_NOT_FOUND;
+	}
+	if (now->role != from->role || now->disabled_at_us != from->disabled_at_us || !str_eq(now->name, from->name)) {
+		return ERR_AGAIN;
+	}
+	enum err err = principal_row_update(db, &command->to);
+	if (err == ERR_OK) {
+		err = identity_writer_put(command->identity, &command->to);
+	}
+	return err == ERR_OK ? change_log(&command->change, db) : err;
+}
+
+static void user_finish(struct command *base)
+{
+	struct user_command *command = (struct user_command *)base;
+	struct guild *guild = command->change.guild;
+	struct http_request *request = command->change.request;
+	if (base->result != ERR_OK) {
+		identity_revocation_free(&command->revocation);
+	}
+	if (base->result == ERR_AGAIN && command->tries < TRIES_MAX) {
+		user_patch_try(request, guild, command->tries + 1);
+		return;
+	}
+	if (change_refused(&command->change)) {
+		return;
+	}
+	if (command->revocation != NULL) {
+		identity_revoke_everywhere(&command->revocation, 0, command->to.id);
+	}
+	principal_reply(guild, request, command->is_new ? 201 : 200, &command->to);
+}
+
+const struct http_route identity_routes[] = {
+	{HTTP1_GET, "/v1/me", ROLE_VIEWER, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL, "principal", 200,
+	 handle_me},
+	{HTTP1_GET, "/v1/users", ROLE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query, "list:principal",
+	 200, handle_user_list},
+	{HTTP1_POST, "/v1/users", ROLE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members, NULL,
+	 "principal", 201, handle_user_create},
+	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200, handle_user_get},
+	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role.",
+	 user_patch_members, NULL, "principal", 200, handle_user_patch},
+	{.path = NULL},
+};

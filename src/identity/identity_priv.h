@@ -1,0 +1,63 @@
+/*
+ * identity_priv.h - what the files of identity/ share.
+ *
+ * For:     the tables on the writer, rows of workspace, principal, token and provider_key.
+ * Not for: other folders (identity.h, key.h).
+ * Threads: identity_writer_* on the writer (or start-up); *_row* on the connection's owner.
+ * Memory:  writer puts copy; rows read borrow from the statement during the call.
+ */
+#ifndef GUILD_IDENTITY_IDENTITY_PRIV_H
+#define GUILD_IDENTITY_IDENTITY_PRIV_H
+
+#include "base/hash.h"
+#include "command/change.h"
+#include "identity/identity.h"
+#include "identity/key.h"
+
+struct token_row {
+	int64_t id, principal, created_at_us, expires_at_us, revoked_at_us;
+	struct str label;
+	uint8_t hash[HASH_SHA256_BYTES];
+};
+
+/* At start-up. */
+void identity_workspace_set(struct identity *identity, int64_t workspace);
+const struct principal *identity_writer_principal(struct identity *identity, int64_t id);
+enum err identity_writer_put(struct identity *identity, const struct principal *principal) MUST_USE;
+enum err identity_writer_token_remove(struct identity *identity, const uint8_t hash[HASH_SHA256_BYTES]) MUST_USE;
+enum err identity_writer_key_put(struct identity *identity, const struct key_row *key) MUST_USE;
+enum err identity_writer_key_remove(struct identity *identity, const struct key_row *key) MUST_USE;
+/* Published; NULL when there is none. */
+const struct key_row *identity_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
+/* On the writer. */
+const struct key_row *identity_writer_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
+
+/* identity_api.c. Admins rule over people up to their own role, and over agents' principals. */
+bool identity_may_rule(const struct caller *caller, const struct principal *principal);
+/* A principal of the caller's workspace by id text; NULL: the request has been answered. */
+const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text);
+
+/* identity_store.c */
+enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us) MUST_USE;
+/* The oldest; 0 when there is none. */
+enum err workspace_row_first(struct db *db, int64_t *id) MUST_USE;
+enum err principal_row_insert(struct db *db, const struct principal *principal) MUST_USE;
+enum err principal_row_update(struct db *db, const struct principal *principal) MUST_USE;
+typedef bool principal_row_fn(const struct principal *principal, void *arg);
+enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg) MUST_USE;
+enum err token_row_insert(struct db *db, const struct token_row *token) MUST_USE;
+enum err token_row_revoke(struct db *db, int64_t id, int64_t now_us) MUST_USE;
+/* ERR_NOT_FOUND. label is not set. */
+enum err token_row_get(struct db *db, int64_t id, struct token_row *out) MUST_USE;
+typedef bool token_row_fn(const struct token_row *token, void *arg);
+enum err token_rows(struct db *db, int64_t after, int64_t limit, token_row_fn *fn, void *arg) MUST_USE;
+
+/* key_store.c */
+enum err key_row_insert(struct db *db, const struct key_row *key) MUST_USE;
+enum err key_row_delete(struct db *db, int64_t id) MUST_USE;
+/* Texts in arena. ERR_NOT_FOUND. */
+enum err key_row_get(struct db *db, struct arena *arena, int64_t id, struct key_row *out) MUST_USE;
+typedef bool key_row_fn(const struct key_row *key, void *arg);
+enum err key_rows(struct db *db, int64_t after, int64_t limit, key_row_fn *fn, void *arg) MUST_USE;
+
+#endif

@@ -1,0 +1,184 @@
+/* identity_store.c - SQL of workspaces, principals and tokens. */
+#include "identity/identity_priv.h"
+
+#define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
+#define TOKEN_COLUMNS "id, principal, hash, label, created_at, expires_at, revoked_at"
+
+static const struct db_sql sql_workspace_insert = {
+	"INSERT INTO workspace (id, name, default_agent, created_at) VALUES (?1, ?2, NULL, ?3)"};
+static const struct db_sql sql_workspace_first = {"SELECT id FROM workspace ORDER BY id LIMIT 1"};
+static const struct db_sql sql_principal_insert = {
+	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
+static const struct db_sql sql_principal_update = {"UPDATE principal SET role = ?2, name = ?3, disabled_at = ?4 WHERE id = ?1"};
+static const struct db_sql sql_principal_rows = {
+	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
+static const struct db_sql sql_token_insert = {"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2 WHERE id = ?1"};
+static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
+static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
+
+static void bind_int_or_null(struct db_stmt *stmt, int index, int64_t value)
+{
+	if (value != 0) {
+		db_bind_int(stmt, index, value);
+	} else {
+		db_bind_null(stmt, index);
+	}
+}
+
+static int64_t int_or_zero(struct db_stmt *stmt, int column)
+{
+	return db_is_null(stmt, column) ? 0 : db_int(stmt, column);
+}
+
+enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us)
+{
+	struct db_stmt *stmt = db_use(db, &sql_workspace_insert);
+	db_bind_int(stmt, 1, id);
+	db_bind_text(stmt, 2, name);
+	db_bind_int(stmt, 3, now_us);
+	return db_run(stmt);
+}
+
+enum err workspace_row_first(struct db *db, int64_t *id)
+{
+	struct db_stmt *stmt = db_use(db, &sql_workspace_first);
+	bool row;
+	enum err err = db_step(stmt, &row);
+	*id = 0;
+	if (err == ERR_OK && row) {
+		*id = db_int(stmt, 0);
+		db_reset(stmt);
+	}
+	return err;
+}
+
+enum err principal_row_insert(struct db *db, const struct principal *principal)
+{
+	struct db_stmt *stmt = db_use(db, &sql_principal_insert);
+	db_bind_int(stmt, 1, principal->id);
+	db_bind_int(stmt, 2, principal->workspace);
+	db_bind_int(stmt, 3, principal->kind);
+	db_bind_int(stmt, 4, principal->role);
+	db_bind_text(stmt, 5, principal->name);
+	db_bind_text(stmt, 6, principal->external_id);
+	bind_int_or_null(stmt, 7, principal->agent);
+	db_bind_text(stmt, 8, principal->specialty);
+	bind_int_or_null(stmt, 9, principal->disabled_at_us);
+	db_bind_int(stmt, 10, principal->created_at_us);
+	return db_run(stmt);
+}
+
+enum err principal_row_update(struct db *db, const struct principal *principal)
+{
+	struct db_stmt *stmt = db_use(db, &sql_principal_update);
+	db_bind_int(stmt, 1, principal->id);
+	db_bind_int(stmt, 2, principal->role);
+	db_bind_text(stmt, 3, principal->name);
+	bind_int_or_null(stmt, 4, principal->disabled_at_us);
+	return db_run(stmt);
+}
+
+enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg)
+{
+	struct db_stmt *stmt = db_use(db, &sql_principal_rows);
+	db_bind_int(stmt, 1, after);
+	db_bind_int(stmt, 2, limit);
+	for (;;) {
+		bool row;
+		enum err err = db_step(stmt, &row);
+		if (err != ERR_OK || !row) {
+			return err;
+		}
+		struct principal principal = {
+			.id = db_int(stmt, 0),
+			.workspace = db_int(stmt, 1),
+			.kind = (enum principal_kind)db_int(stmt, 2),
+			.role = (enum role)db_int(stmt, 3),
+			.name = db_text(stmt, 4),
+			.external_id = db_text(stmt, 5),
+			.agent = int_or_zero(stmt, 6),
+			.specialty = db_text(stmt, 7),
+			.disabled_at_us = int_or_zero(stmt, 8),
+			.created_at_us = db_int(stmt, 9),
+		};
+		if (!fn(&principal, arg)) {
+			db_reset(stmt);
+			return ERR_OK;
+		}
+	}
+}
+
+enum err token_row_insert(struct db *db, const struct token_row *token)
+{
+	struct db_stmt *stmt = db_use(db, &sql_token_insert);
+	db_bind_int(stmt, 1, token->id);
+	db_bind_int(stmt, 2, token->principal);
+	db_bind_bytes(stmt, 3, str_make(token->hash, HASH_SHA256_BYTES));
+	db_bind_text(stmt, 4, token->label);
+	db_bind_int(stmt, 5, token->created_at_us);
+	bind_int_or_null(stmt, 6, token->expires_at_us);
+	bind_int_or_null(stmt, 7, token->revoked_at_us);
+	return db_run(stmt);
+}
+
+enum err token_row_revoke(struct db *db, int64_t id, int64_t now_us)
+{
+	struct db_stmt *stmt = db_use(db, &sql_token_revoke);
+	db_bind_int(stmt, 1, id);
+	db_bind_int(stmt, 2, now_us);
+	return db_run(stmt);
+}
+
+static enum err token_of_row(struct db_stmt *stmt, struct token_row *out)
+{
+	struct str hash = db_bytes(stmt, 2);
+	if (hash.len != HASH_SHA256_BYTES) {
+		return ERR_CORRUPT;
+	}
+	*out = (struct token_row){
+		.id = db_int(stmt, 0),
+		.principal = db_int(stmt, 1),
+		.label = db_text(stmt, 3),
+		.created_at_us = db_int(stmt, 4),
+		.expires_at_us = int_or_zero(stmt, 5),
+		.revoked_at_us = int_or_zero(stmt, 6),
+	};
+	memcpy(out->hash, hash.at, HASH_SHA256_BYTES);
+	return ERR_OK;
+}
+
+enum err token_row_get(struct db *db, int64_t id, struct token_row *out)
+{
+	struct db_stmt *stmt = db_use(db, &sql_token_get);
+	db_bind_int(stmt, 1, id);
+	bool row;
+	enum err err = db_step(stmt, &row);
+	if (err != ERR_OK || !row) {
+		return err != ERR_OK ? err : ERR_NOT_FOUND;
+	}
+	err = token_of_row(stmt, out);
+	out->label = STR_NONE;
+	db_reset(stmt);
+	return err;
+}
+
+enum err token_rows(struct db *db, int64_t after, int64_t limit, token_row_fn *fn, void *arg)
+{
+	struct db_stmt *stmt = db_use(db, &sql_token_rows);
+	db_bind_int(stmt, 1, after);
+	db_bind_int(stmt, 2, limit);
+	for (;;) {
+		bool row;
+		enum err err = db_step(stmt, &row);
+		if (err != ERR_OK || !row) {
+			return err;
+		}
+		struct token_row token;
+		err = token_of_row(stmt, &token);
+		if (err != ERR_OK || !fn(&token, arg)) {
+			db_reset(stmt);
+			return err;
+		}
+	}
+}

@@ -1,0 +1,111 @@
+/* token.c - bearer tokens: made, hashed, and shut on every loop when they are revoked. */
+#include <stdatomic.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/timefmt.h"
+#include "identity/identity_priv.h"
+#include "wire/base64.h"
+
+enum { TOKEN_RANDOM_BYTES = 32 };
+
+struct revocation_note {
+	struct loop_note note;
+	struct revocation *revocation;
+};
+
+struct revocation {
+	struct guild *guild;
+	int64_t token, principal;
+	atomic_uint left;
+	struct revocation_note notes[];
+};
+
+void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[HASH_SHA256_BYTES])
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint8_t random[TOKEN_RANDOM_BYTES + 1] = {0};
+	env_random(env, random, TOKEN_RANDOM_BYTES);
+	memcpy(out, "guild_", 6);
+	/* Base64url by hand: no copy of the secret is left on the heap. */
+	for (unsigned i = 6, bit = 0; i < TOKEN_TEXT_LEN; i++, bit += 6) {
+		unsigned pair = (unsigned)random[bit / 8] << 8 | random[bit / 8 + (bit / 8 < TOKEN_RANDOM_BYTES)];
+		out[i] = digits[pair >> (10 - bit % 8) & 63];
+	}
+	out[TOKEN_TEXT_LEN] = '\0';
+	hash_sha256(str_make(out, TOKEN_TEXT_LEN), hash);
+	explicit_bzero(random, sizeof(random));
+}
+
+bool token_expiry_read(struct guild *guild, struct http_request *request, int64_t *out)
+{
+	struct str text;
+	int64_t seconds, now_us = env_wall_us(guild->env);
+	*out = 0;
+	if (http_body_int(request, "expires_in_s", &seconds)) {
+		*out = now_us + seconds * 1000000;
+	}
+	if (http_body_str(request, "expires_at", &text)) {
+		if (*out != 0) {
+			http_reply_invalid(request, "/expires_at", "Give expires_at or expires_in_s, not both.");
+			return false;
+		}
+		if (time_parse(text, out) != ERR_OK) {
+			http_reply_invalid(request, "/expires_at", "It has to be a time like 2030-01-31T12:00:00Z.");
+			return false;
+		}
+		if (*out <= now_us) {
+			http_reply_invalid(request, "/expires_at", "It has to lie in the future.");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- revocation ---- */
+
+static void note_run(struct loop_note *loop_note, struct loop *loop)
+{
+	struct revocation_note *note = (struct revocation_note *)loop_note;
+	struct revocation *revocation = note->revocation;
+	http_server_revoke(revocation->guild->http, loop, revocation->token, revocation->principal);
+	if (atomic_fetch_sub(&revocation->left, 1) == 1) {
+		mem_free(revocation);
+	}
+}
+
+struct revocation *identity_revocation_make(struct guild *guild)
+{
+	struct revocation *revocation = mem_alloc(sizeof(*revocation) + guild->loop_count * sizeof(struct revocation_note));
+	if (revocation == NULL) {
+		return NULL;
+	}
+	revocation->guild = guild;
+	atomic_init(&revocation->left, guild->loop_count);
+	for (unsigned i = 0; i < guild->loop_count; i++) {
+		revocation->notes[i].note.run = note_run;
+		revocation->notes[i].revocation = revocation;
+	}
+	return revocation;
+}
+
+void identity_revoke_everywhere(struct revocation **revocation, int64_t token, int64_t principal)
+{
+	struct revocation *sent = *revocation;
+	struct guild *guild = sent->guild;
+	unsigned count = guild->loop_count;
+	*revocation = NULL;
+	sent->token = token;
+	sent->principal = principal;
+	check(count > 0);
+	/* After the last post it may be gone. */
+	for (unsigned i = 0; i < count; i++) {
+		loop_note_post(guild->loops[i], &sent->notes[i].note);
+	}
+}
+
+void identity_revocation_free(struct revocation **revocation)
+{
+	mem_free(*revocation);
+	*revocation = NULL;
+}

@@ -1,0 +1,274 @@
+/* token_api.c - /v1/tokens. */
+#include "base/limits.h"
+#include "base/timefmt.h"
+#include "command/query.h"
+#include "identity/identity_priv.h"
+
+enum { OBJECT_BYTES_MAX = 65536 };
+
+struct token_command {
+	struct change change; /* first */
+	struct identity *identity;
+	struct token_row token;
+	struct revocation *revocation;
+	char text[TOKEN_TEXT_LEN + 1];
+	bool was_revoked;
+};
+
+static enum err token_create_apply(struct command *base, struct db *db);
+static void token_create_finish(struct command *base);
+static enum err token_revoke_apply(struct command *base, struct db *db);
+static void token_revoke_finish(struct command *base);
+
+static const struct command_row token_create_row = {"token_create", "grant", token_create_apply, NULL, token_create_finish};
+static const struct command_row token_revoke_row = {"token_revoke", "revoke", token_revoke_apply, NULL, token_revoke_finish};
+
+static const struct http_member token_list_query[] = {
+	QUERY_LIST_MEMBERS,
+	{"user", HTTP_STRING, false, 1, 255, NULL, "of this user, for admins"},
+	{.name = NULL},
+};
+static const struct http_member token_create_members[] = {
+	{"user_id", HTTP_STRING, false, 1, 255, NULL, "for this user, for admins; the caller when absent"},
+	TOKEN_MEMBERS,
+	{.name = NULL},
+};
+
+static void token_fields(struct guild *guild, const struct token_row *token, struct json_out *json)
+{
+	struct id_text id = id_format(&guild->id_secret, ID_TOKEN, token->id);
+	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, token->principal);
+	struct time_text created = time_format(token->created_at_us), expires = time_format(token->expires_at_us);
+	json_put_str(json, STR("id"), id_str(&id));
+	json_put_str(json, STR("principal_id"), id_str(&principal));
+	json_put_str(json, STR("label"), token->label);
+	json_put_str(json, STR("created_at"), time_str(&created));
+	json_put_str_or_null(json, STR("expires_at"), token->expires_at_us != 0 ? time_str(&expires) : STR_NONE);
+}
+
+void token_reply(struct guild *guild, struct http_request *request, const struct token_made *made)
+{
+	struct token_row token = {.id = made->id,
+				  .principal = made->principal,
+				  .created_at_us = made->created_at_us,
+				  .expires_at_us = made->expires_at_us,
+				  .label = made->label};
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, made->agent);
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, OBJECT_BYTES_MAX);
+	json_begin(&json, &text);
+	json_object(&json);
+	token_fields(guild, &token, &json);
+	json_put_str_or_null(&json, STR("agent_id"), made->agent != 0 ? id_str(&agent) : STR_NONE);
+	json_put_str(&json, STR("token"), made->text);
+	json_object_end(&json);
+	change_reply(request, 201, &text);
+}
+
+struct token_list {
+	struct query query; /* first */
+	int64_t principal; /* whose */
+	int64_t seen;
+};
+
+/* Ends a scan that found little. */
+static bool list_goes_on(struct token_list *list, int64_t id)
+{
+	query_mark(&list->query, id, 0);
+	if (++list->seen == LIMIT_SCAN_ROWS) {
+		list->query.more = true;
+		return false;
+	}
+	return true;
+}
+
+static bool token_list_row(const struct token_row *token, void *arg)
+{
+	struct token_list *list = arg;
+	struct query *query = &list->query;
+	if (token->principal == list->principal && token->revoked_at_us == 0) {
+		if (!query_room(query)) {
+			return false;
+		}
+		json_object(&query->json);
+		token_fields(query->guild, token, &query->json);
+		json_object_end(&query->json);
+	}
+	return list_goes_on(list, token->id);
+}
+
+static enum err token_list_run(struct query *query, struct db *db)
+{
+	return token_rows(db, query->after[0], LIMIT_SCAN_ROWS, token_list_row, query);
+}
+
+/* Whose tokens: the caller's, or of somebody it rules over. 0: the request has been answered. */
+static int64_t token_subject(struct guild *guild, struct http_request *request, bool given, struct str user, bool to_make)
+{
+	const struct principal *principal;
+	if (!given) {
+		return request->caller.principal;
+	}
+	principal = identity_by_text(guild, request, user);
+	if (principal == NULL) {
+		return 0;
+	}
+	if (principal->id == request->caller.principal) {
+		return principal->id;
+	}
+	if (!identity_may_rule(&request->caller, principal) || (to_make && principal->kind != PRINCIPAL_HUMAN)) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot do this for that user.");
+		return 0;
+	}
+	return principal->id;
+}
+
+static void handle_token_list(struct http_request *request, void *ctx)
+{
+	struct str user = STR("");
+	bool given = http_query_str(request, "user", &user);
+	int64_t principal = token_subject(ctx, request, given, user, false);
+	if (principal == 0) {
+		return;
+	}
+	struct token_list *list = query_list_new(ctx, request, user, sizeof(*list));
+	if (list != NULL) {
+		list->principal = principal;
+		query_submit(&list->query, token_list_run);
+	}
+}
+
+static void handle_token_create(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	struct str user = STR("");
+	bool given = http_body_str(request, "user_id", &user);
+	int64_t principal = token_subject(guild, request, given, user, true), expires_at_us;
+	if (principal == 0 || !token_expiry_read(guild, request, &expires_at_us)) {
+		return;
+	}
+	struct token_command *command = change_new(guild, request, &token_create_row, sizeof(*command));
+	if (command == NULL) {
+		return;
+	}
+	command->identity = guild->identity;
+	command->token = (struct token_row){.id = guild_key(guild, request->loop), .principal = principal, .label = STR("")};
+	command->token.expires_at_us = expires_at_us;
+	(void)http_body_str(request, "label", &command->token.label);
+	token_make(guild->env, command->text, command->token.hash);
+	struct id_text id = id_format(&guild->id_secret, ID_TOKEN, command->token.id);
+	struct id_text owner = id_format(&guild->id_secret, ID_PRINCIPAL, principal);
+	struct change_what what = {.change = arena_format(&request->arena,
+							  "{\"new\":{\"principal_id\":\"%s\",\"token_id\":\"%s\"},\"old\":null}",
+							  owner.text, id.text)};
+	change_submit(&command->change, what.change.at != NULL ? change_audit(&command->change, &what) : ERR_LIMIT);
+}
+
+static enum err token_create_apply(struct command *base, struct db *db)
+{
+	struct token_command *command = (struct token_command *)base;
+	struct token_row *token = &command->token;
+	const struct principal *principal = identity_writer_principal(command->identity, token->principal);
+	/* It may have been raised or disabled since the handler looked. */
+	if (principal == NULL || principal->disabled_at_us != 0 ||
+	    (principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+		return ERR_PERMISSION;
+	}
+	token->created_at_us = command_now_us(base);
+	enum err err = identity_token_insert(command->identity, db, token->id, token->principal, token->hash, token->label,
+					     token->expires_at_us, token->created_at_us);
+	return err == ERR_OK ? change_log(&command->change, db) : err;
+}
+
+static void token_create_finish(struct command *base)
+{
+	struct token_command *command = (struct token_command *)base;
+	const struct token_row *token = &command->token;
+	if (change_refused(&command->change)) {
+		return;
+	}
+	token_reply(command->change.guild, command->change.request,
+		    &(struct token_made){.id = token->id,
+					 .principal = token->principal,
+					 .created_at_us = token->created_at_us,
+					 .expires_at_us = token->expires_at_us,
+					 .label = token->label,
+					 .text = str_make(command->text, TOKEN_TEXT_LEN)});
+}
+
+static void handle_token_delete(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	int64_t id;
+	if (id_parse(&guild->id_secret, ID_TOKEN, request->params[0], &id) != ERR_OK) {
+		http_reply_error(request, ERR_NOT_FOUND, NULL);
+		return;
+	}
+	struct token_command *command = change_new(guild, request, &token_revoke_row, sizeof(*command));
+	if (command == NULL) {
+		return;
+	}
+	command->identity = guild->identity;
+	command->token.id = id;
+	command->revocation = identity_revocation_make(guild);
+	struct id_text text = id_format(&guild->id_secret, ID_TOKEN, id);
+	struct change_what what = {
+		.change = arena_format(&request->arena, "{\"new\":null,\"old\":{\"token_id\":\"%s\"}}", text.text)};
+	enum err err = command->revocation != NULL && what.change.at != NULL ? change_audit(&command->change, &what) : ERR_MEMORY;
+	if (err == ERR_OK) {
+		err = command_submit(&command->change.command, false);
+	}
+	if (err != ERR_OK) {
+		identity_revocation_free(&command->revocation);
+		http_reply_error(request, err, NULL);
+	}
+}
+
+static enum err token_revoke_apply(struct command *base, struct db *db)
+{
+	struct token_command *command = (struct token_command *)base;
+	struct token_row token;
+	enum err err = token_row_get(db, command->token.id, &token);
+	if (err != ERR_OK) {
+		return err;
+	}
+	const struct principal *principal = identity_writer_principal(command->identity, token.principal);
+	if (principal == NULL || (principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+		return ERR_NOT_FOUND;
+	}
+	command->was_revoked = token.revoked_at_us != 0;
+	if (command->was_revoked) {
+		return ERR_OK;
+	}
+	err = token_row_revoke(db, token.id, command_now_us(base));
+	if (err == ERR_OK) {
+		err = identity_writer_token_remove(command->identity, token.hash);
+	}
+	return err == ERR_OK ? change_log(&command->change, db) : err;
+}
+
+static void token_revoke_finish(struct command *base)
+{
+	struct token_command *command = (struct token_command *)base;
+	if (base->result != ERR_OK || command->was_revoked) {
+		identity_revocation_free(&command->revocation);
+	}
+	if (change_refused(&command->change)) {
+		return;
+	}
+	if (command->revocation != NULL) {
+		identity_revoke_everywhere(&command->revocation, command->token.id, 0);
+	}
+	http_reply_empty(command->change.request, 204);
+}
+
+const struct http_route token_routes[] = {
+	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL, token_list_query,
+	 "list:token", 200, handle_token_list},
+	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.", token_create_members, NULL,
+	 "token", 201, handle_token_create},
+	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL, NULL, NULL, 204,
+	 handle_token_delete},
+	{.path = NULL},
+};
