@@ -1,0 +1,277 @@
+/* identity.c - guild token, user and key: who may ask, and with which providers' keys. */
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "cli/cli_priv.h"
+
+#define BODY_BYTES 65536
+
+static int list(struct cli *cli, const char *base, const struct cli_column *columns, const char *nothing)
+{
+	struct buf path;
+	int code = cli_connect(cli);
+
+	if (code) {
+		return code;
+	}
+	buf_init(&path, LIMIT_TARGET_BYTES * 4);
+	buf_put_str(&path, str_of(base));
+	return cli_list(cli, &path, columns, nothing);
+}
+
+static int delete_one(struct cli *cli, const char *base, const char *said)
+{
+	struct cli_reply reply;
+	int code = cli_connect(cli);
+
+	code = code ? code : cli_request(cli, "DELETE", cli_path(cli, base, cli->operands[0], NULL), STR_NONE, &reply);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return reply.text.len ? cli_print_json(cli, reply.text) : CLI_OK;
+	}
+	puts(said);
+	return cli_out_flush();
+}
+
+/* ---- tokens ---- */
+
+/* "90s", "45m", "12h", "30d" or seconds. */
+static int read_span(const char *text, int64_t *seconds)
+{
+	static const struct {
+		char letter;
+		int64_t seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	struct str rest = str_of(text);
+	int64_t unit = 1;
+
+	for (size_t i = 0; rest.len && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (rest.at[rest.len - 1] == units[i].letter) {
+			unit = units[i].seconds;
+			rest.len--;
+			break;
+		}
+	}
+	if (!str_to_i64(rest, seconds) || *seconds < 1 || *seconds > INT64_C(315360000) / unit) {
+		return cli_fail(CLI_USAGE, "--expires-in '%s' has to be a time like 90s, 45m, 12h or 30d, at most 3650d", text);
+	}
+	*seconds *= unit;
+	return CLI_OK;
+}
+
+int cli_run_token_add(struct cli *cli)
+{
+	const char *label = cli_option(cli, "label");
+	const char *user = cli_option(cli, "user");
+	const char *expires = cli_option(cli, "expires-in");
+	int64_t seconds = 0;
+	struct json_out out;
+	struct buf body;
+	struct cli_reply reply;
+	int code = expires ? read_span(expires, &seconds) : CLI_OK;
+
+	code = code ? code : cli_connect(cli);
+	if (code) {
+		return code;
+	}
+	buf_init(&body, BODY_BYTES);
+	json_begin(&out, &body);
+	json_object(&out);
+	if (label) {
+		json_put_str(&out, STR("label"), str_of(label));
+	}
+	if (user) {
+		json_put_str(&out, STR("user"), str_of(user));
+	}
+	if (seconds) {
+		json_put_int(&out, STR("expires_in_s"), seconds);
+	}
+	json_object_end(&out);
+	code = cli_request(cli, "POST", STR("/v1/tokens"), buf_str(&body), &reply);
+	buf_fini(&body);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	printf("%.*s\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("token")))));
+	code = cli_out_flush();
+	if (cli->term.err) {
+		fprintf(stderr, "(shown this once; revoke it with `guild token revoke ");
+		cli_put_clean(stderr, cli_text(cli, json_member(reply.root, STR("id"))));
+		fprintf(stderr, "`)\n");
+	}
+	return code;
+}
+
+int cli_run_token_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"ID", "id", CLI_CELL_ID},
+		{"LABEL", "label", CLI_CELL_TEXT},
+		{"USER", "principal.name|principal_name|user|principal_id", CLI_CELL_TEXT},
+		{"CREATED", "created_at", CLI_CELL_TIME},
+		{"EXPIRES", "expires_at", CLI_CELL_TIME},
+		{NULL, NULL, CLI_CELL_TEXT},
+	};
+
+	return list(cli, "/v1/tokens", columns, "There are no tokens.");
+}
+
+int cli_run_token_revoke(struct cli *cli)
+{
+	return delete_one(cli, "/v1/tokens", "Revoked.");
+}
+
+/* ---- users ---- */
+
+int cli_run_user_add(struct cli *cli)
+{
+	const char *role = cli_option(cli, "role");
+	struct json_out out;
+	struct buf body;
+	struct cli_reply reply;
+	int code = role ? cli_connect(cli) : cli_fail(CLI_USAGE, "--role is missing: viewer, member, admin or operator");
+
+	if (code) {
+		return code;
+	}
+	buf_init(&body, BODY_BYTES);
+	json_begin(&out, &body);
+	json_object(&out);
+	json_put_str(&out, STR("name"), str_of(cli->operands[0]));
+	json_put_str(&out, STR("role"), str_of(role));
+	json_object_end(&out);
+	code = cli_request(cli, "POST", STR("/v1/users"), buf_str(&body), &reply);
+	buf_fini(&body);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	printf("Made %s%.*s%s, %.*s  %s%.*s%s\n", cli_style(&cli->term, CLI_BOLD),
+	       STR_FMT(cli_text(cli, json_member(reply.root, STR("name")))), cli_style(&cli->term, CLI_PLAIN),
+	       STR_FMT(cli_text(cli, json_member(reply.root, STR("role")))), cli_style(&cli->term, CLI_DIM),
+	       STR_FMT(cli_text(cli, json_member(reply.root, STR("id")))), cli_style(&cli->term, CLI_PLAIN));
+	return cli_out_flush();
+}
+
+int cli_run_user_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"ID", "id", CLI_CELL_ID},
+		{"NAME", "name", CLI_CELL_TEXT},
+		{"ROLE", "role", CLI_CELL_TEXT},
+		{"KIND", "kind", CLI_CELL_TEXT},
+		{"CREATED", "created_at", CLI_CELL_TIME},
+		{"DISABLED", "disabled_at", CLI_CELL_TIME},
+		{NULL, NULL, CLI_CELL_TEXT},
+	};
+
+	return list(cli, "/v1/users", columns, "There are no users.");
+}
+
+/* ---- keys ---- */
+
+static int read_key(struct cli *cli, struct buf *key)
+{
+	int signals = cli_signals_open();
+	struct str trimmed;
+	enum err err;
+
+	if (cli->term.in) {
+		fprintf(stderr, "Key for ");
+		cli_put_clean(stderr, str_of(cli->operands[0]));
+		fprintf(stderr, " (not shown): ");
+		fflush(stderr);
+	}
+	err = cli_read_line(signals, true, key);
+	cli_signals_close(&signals);
+	if (err == ERR_CANCELLED) {
+		return CLI_INTERRUPTED;
+	}
+	if (err && err != ERR_END) {
+		return cli_fail(CLI_USAGE, err == ERR_LIMIT ? "the key is longer than %d bytes" : "the key cannot be read (%d)",
+				err == ERR_LIMIT ? LIMIT_PROVIDER_KEY_BYTES : (int)err);
+	}
+	trimmed = str_trim(buf_str(key));
+	if (trimmed.len == 0) {
+		return cli_fail(CLI_USAGE, "no key came; type it at the prompt, or give it on standard input: guild key add %s < FILE",
+				cli->operands[0]);
+	}
+	memmove(key->at, trimmed.at, trimmed.len);
+	key->len = trimmed.len;
+	return CLI_OK;
+}
+
+static void wipe(struct buf *buf)
+{
+	if (buf->at) {
+		explicit_bzero(buf->at, buf->cap);
+	}
+	buf_fini(buf);
+}
+
+int cli_run_key_add(struct cli *cli)
+{
+	const char *base_url = cli_option(cli, "base-url");
+	struct json_out out;
+	struct buf key;
+	struct buf body;
+	struct cli_reply reply;
+	int code = cli_connect(cli);
+
+	buf_init(&key, LIMIT_PROVIDER_KEY_BYTES);
+	buf_init(&body, BODY_BYTES);
+	/* All room at once: a buf that grows leaves copies behind. */
+	if (!buf_reserve(&key, LIMIT_PROVIDER_KEY_BYTES) || !buf_reserve(&body, BODY_BYTES / 2)) {
+		code = code ? code : cli_fail(CLI_FAILED, "not enough memory");
+	}
+	code = code ? code : read_key(cli, &key);
+	if (!code) {
+		json_begin(&out, &body);
+		json_object(&out);
+		json_put_str(&out, STR("provider"), str_of(cli->operands[0]));
+		json_put_str(&out, STR("key"), buf_str(&key));
+		if (base_url) {
+			json_put_str(&out, STR("base_url"), str_of(base_url));
+		}
+		json_object_end(&out);
+		code = cli_request(cli, "POST", STR("/v1/keys"), buf_str(&body), &reply);
+	}
+	wipe(&key);
+	wipe(&body);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	printf("Kept, sealed: %.*s  %s%.*s%s\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("provider")))),
+	       cli_style(&cli->term, CLI_DIM), STR_FMT(cli_text(cli, json_member(reply.root, STR("id")))),
+	       cli_style(&cli->term, CLI_PLAIN));
+	return cli_out_flush();
+}
+
+int cli_run_key_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"ID", "id", CLI_CELL_ID},
+		{"PROVIDER", "provider", CLI_CELL_TEXT},
+		{"KEY", "shown|hint|last4", CLI_CELL_TEXT},
+		{"BASE URL", "base_url", CLI_CELL_TEXT},
+		{"CREATED", "created_at", CLI_CELL_TIME},
+		{NULL, NULL, CLI_CELL_TEXT},
+	};
+
+	return list(cli, "/v1/keys", columns, "No keys are kept.");
+}
+
+int cli_run_key_remove(struct cli *cli)
+{
+	return delete_one(cli, "/v1/keys", "Removed.");
+}

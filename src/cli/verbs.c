@@ -1,0 +1,145 @@
+/* verbs.c - every verb, written once: parsing, help and dispatch read this table. */
+#include "cli/cli_priv.h"
+
+const struct cli_option cli_client_options[] = {
+	{"url", "URL", "the server (GUILD_URL; default http://127.0.0.1:8420)"},
+	{"token-file", "FILE", "file with the token (else GUILD_TOKEN, else ./var/admin.token)"},
+	{"json", NULL, "print what the server says, as JSON"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option serve_options[] = {
+	{"listen", "ADDR:PORT", "where to listen (GUILD_LISTEN; default 127.0.0.1:8420)"},
+	{"data", "DIR", "where the store is kept (GUILD_DATA; default ./var)"},
+	{"config", "FILE", "settings file (GUILD_CONFIG)"},
+	{"insecure-listen", NULL, "allow an address that is not loopback, without TLS"},
+	{"set", "SECTION.KEY=VALUE", "one setting; may be repeated"},
+	{NULL, NULL, NULL},
+};
+
+const struct cli_option cli_config_options[] = {
+	{"config", "FILE", "settings file (GUILD_CONFIG)"},
+	{"set", "SECTION.KEY=VALUE", "one setting; may be repeated"},
+	{"origin", NULL, "say above each setting where it comes from"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option chat_options[] = {
+	{"agent", "AGENT", "id or handle of the agent; else the session's, the workspace's, or Chat Assistant"},
+	{"session", "ID", "go on with this session"},
+	{"no-stream", NULL, "wait for the whole answer"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option agent_add_options[] = {
+	{"handle", "HANDLE", "short name for --agent and @mentions; else made from NAME"},
+	{"maturity", "LEVEL", "student, intern, supervised or autonomous (default student)"},
+	{"category", "WORD", "what it is for"},
+	{"description", "TEXT", "one sentence about it"},
+	{"system-prompt", "TEXT", "what it is told before every conversation"},
+	{"model", "PROVIDER/MODEL", "always use this model"},
+	{"kind", "KIND", "hosted (Guild runs it) or external (a program of yours runs it)"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option list_options[] = {
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option reason_options[] = {
+	{"reason", "TEXT", "why; kept in the audit log"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option audit_list_options[] = {
+	{"agent", "AGENT", "only of this agent"},
+	{"action", "NAME", "only this action"},
+	{"outcome", "WORD", "started, completed, failed, cancelled, timed_out, interrupted or changed"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option audit_verify_options[] = {
+	{"data", "DIR", "check the store of a stopped server in DIR, without a server"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option execution_list_options[] = {
+	{"agent", "AGENT", "only of this agent"},
+	{"session", "ID", "only of this session"},
+	{"status", "WORD", "queued, running, completed, failed, cancelled, timed_out or interrupted"},
+	{"refused", NULL, "also what governance refused"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option token_add_options[] = {
+	{"label", "TEXT", "what it is for"},
+	{"user", "USER", "for this user (id or name) instead of yourself"},
+	{"expires-in", "TIME", "90s, 45m, 12h or 30d; else never"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option user_add_options[] = {
+	{"role", "ROLE", "viewer, member, admin or operator"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option key_add_options[] = {
+	{"base-url", "URL", "where the provider is, when not at its usual place"},
+	{NULL, NULL, NULL},
+};
+
+#define CHAT_MORE \
+	"Streams the answer. Without MESSAGE it is a conversation: Ctrl-C stops an answer, Ctrl-D ends, /new starts a\n" \
+	"new session. MESSAGE `-`, or none with standard input not a terminal, reads the message from there. With --json\n" \
+	"each event of the stream is one line {\"event\", \"data\"}; with --no-stream as well, the result is one object."
+#define KEY_MORE \
+	"The key is asked for without echo, or read from standard input; it is never an argument, which others could see.\n" \
+	"The server keeps it sealed and shows it to nobody."
+
+const struct cli_verb cli_verbs[] = {
+	{"serve", NULL, "", 0, 0, 0, serve_options, "run the server",
+	 "Stops on SIGTERM or SIGINT after running executions ended, reads log settings again on SIGHUP.", cli_run_serve},
+	{"chat", NULL, "[MESSAGE]", 0, CLI_OPERANDS, CLI_CLIENT, chat_options, "talk to an agent", CHAT_MORE, cli_run_chat},
+	{"status", NULL, "", 0, 0, CLI_CLIENT, NULL, "how the server is", NULL, cli_run_status},
+	{"agent", "add", "NAME", 1, 1, CLI_CLIENT, agent_add_options, "make an agent",
+	 "New agents are students, who may not chat, unless an admin says otherwise.", cli_run_agent_add},
+	{"agent", "list", "", 0, 0, CLI_CLIENT, list_options, "list agents", NULL, cli_run_agent_list},
+	{"agent", "show", "AGENT", 1, 1, CLI_CLIENT, NULL, "everything about one", NULL, cli_run_agent_show},
+	{"agent", "promote", "AGENT", 1, 1, CLI_CLIENT, reason_options, "raise its maturity by one level; needs --reason", NULL,
+	 cli_run_agent_change},
+	{"agent", "demote", "AGENT", 1, 1, CLI_CLIENT, reason_options, "lower its maturity by one level; needs --reason", NULL,
+	 cli_run_agent_change},
+	{"agent", "pause", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it do nothing until resumed", NULL, cli_run_agent_change},
+	{"agent", "resume", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it go on", NULL, cli_run_agent_change},
+	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, NULL, "stop it", NULL, cli_run_agent_change},
+	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, NULL, "put it away for good", NULL, cli_run_agent_change},
+	{"execution", "list", "", 0, 0, CLI_CLIENT, execution_list_options, "list runs, newest first", NULL, cli_run_execution_list},
+	{"execution", "show", "ID", 1, 1, CLI_CLIENT, NULL, "everything about one", NULL, cli_run_execution_show},
+	{"execution", "cancel", "ID", 1, 1, CLI_CLIENT, NULL, "stop one that is running", NULL, cli_run_execution_cancel},
+	{"session", "list", "", 0, 0, CLI_CLIENT, list_options, "list conversations", NULL, cli_run_session_list},
+	{"session", "show", "ID", 1, 1, CLI_CLIENT, list_options, "one with its messages", NULL, cli_run_session_show},
+	{"audit", "list", "", 0, 0, CLI_CLIENT, audit_list_options, "who did what, newest first", NULL, cli_run_audit_list},
+	{"audit", "verify", "", 0, 0, CLI_CLIENT, audit_verify_options, "check that no entry was changed",
+	 "Walks the whole chain of hashes and names the first bad entry; the exit code is 1 when there is one.",
+	 cli_run_audit_verify},
+	{"token", "add", "", 0, 0, CLI_CLIENT, token_add_options, "make an access token; it is shown once", NULL, cli_run_token_add},
+	{"token", "list", "", 0, 0, CLI_CLIENT, list_options, "list tokens, without their text", NULL, cli_run_token_list},
+	{"token", "revoke", "ID", 1, 1, CLI_CLIENT, NULL, "make one worthless at once", NULL, cli_run_token_revoke},
+	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
+	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},
+	{"key", "add", "PROVIDER", 1, 1, CLI_CLIENT, key_add_options, "keep a provider's key, sealed", KEY_MORE, cli_run_key_add},
+	{"key", "list", "", 0, 0, CLI_CLIENT, list_options, "list keys, without their text", NULL, cli_run_key_list},
+	{"key", "remove", "ID", 1, 1, CLI_CLIENT, NULL, "forget one", NULL, cli_run_key_remove},
+	{"config", "show", "", 0, 0, 0, cli_config_options, "all settings as they would be used", NULL, cli_run_config_show},
+	{"config", "check", "[FILE]", 0, 1, 0, cli_config_options, "say what is wrong with a settings file", NULL,
+	 cli_run_config_check},
+	{"version", NULL, "", 0, 0, 0, NULL, "the version", NULL, cli_run_version},
+	{"help", NULL, "[VERB]", 0, 2, 0, NULL, "help for a verb; also: exit-codes, environment", NULL, cli_run_help},
+	{NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL, NULL},
+};
