@@ -288,34 +288,27 @@ const char *http_members_fault(struct arena *arena, const struct http_member *ro
 	struct json value;
 	struct str name;
 
+	*pointer = STR("");
+	if (json_kind(body) != JSON_OBJECT) {
+		return "An object is wanted here.";
+	}
 	/* Names are unique, so at most one step more than there are rows is made. */
 	while (json_next(&iter, &name, &value)) {
 		size_t i = row_find(rows, name);
-		*pointer = pointer_to(arena, name);
-		if (i >= count) {
-			return "There is no such member.";
-		}
-		const char *fault = value_fault(arena, &rows[i], value);
+		const char *fault = i < count ? value_fault(arena, &rows[i], value) : "There is no such member.";
 		if (fault) {
+			*pointer = pointer_to(arena, name);
 			return fault;
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (rows[i].required && !json_there(json_member(body, str_of(rows[i].name)))) {
-			*pointer = pointer_to(arena, str_of(rows[i].name));
+		name = str_of(rows[i].name);
+		if (rows[i].required && !json_there(json_member(body, name))) {
+			*pointer = pointer_to(arena, name);
 			return "This member is required.";
 		}
 	}
-	*pointer = STR_NONE;
 	return NULL;
-}
-
-static bool check_members(struct http_request_private *priv, struct json body)
-{
-	struct str pointer;
-	const char *fault = http_members_fault(&priv->pub.arena, priv->pub.route->body, body, &pointer);
-
-	return !fault || invalid(priv, pointer, fault);
 }
 
 bool http_members_check_body(struct http_request_private *priv)
@@ -338,8 +331,7 @@ bool http_members_check_body(struct http_request_private *priv)
 		return failed(priv, ERR_TOO_LARGE, "The body has too many values.");
 	}
 	request->body = json_root(&priv->doc);
-	if (json_kind(request->body) != JSON_OBJECT) {
-		return invalid(priv, STR(""), "An object is wanted here.");
-	}
-	return check_members(priv, request->body);
+	struct str pointer;
+	const char *detail = http_members_fault(&request->arena, request->route->body, request->body, &pointer);
+	return !detail || invalid(priv, pointer, detail);
 }
