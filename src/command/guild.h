@@ -60,6 +60,7 @@ struct guild {
 	struct provider *openai;             /* NULL when not configured */
 	bool openai_configured;              /* by the operator; else it is used by callers with a key of their own */
 	struct provider *builtin;            /* NULL when off */
+	unsigned port;                       /* bound; 0 until listening */
 	int64_t started_at_us;               /* wall */
 	atomic_bool stopping;
 	struct app *app;

@@ -1,0 +1,350 @@
+/* app.c - builds the whole program in one place and names its drivers. */
+#include "app/app.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "app/app_priv.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "execution/execution_priv.h"
+#include "http/client.h"
+#include "identity/identity.h"
+#include "identity/key.h"
+#include "ops/ops.h"
+#include "provider/provider.h"
+
+#define DETAIL_BYTES 256
+#define DEFAULT_BASE_URL "https://api.openai.com/v1"
+
+static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, identity_routes,
+							 key_routes,	   session_routes, ops_routes,	NULL};
+
+static enum err step_directory(struct guild *guild, char *detail);
+static enum err step_loops(struct guild *guild, char *detail);
+static enum err step_store(struct guild *guild, char *detail);
+static enum err step_meta(struct guild *guild, char *detail);
+static enum err step_people(struct guild *guild, char *token_out, char *detail);
+static enum err step_providers(struct guild *guild, char *detail);
+static enum err step_doors(struct guild *guild, char *detail);
+static void settings_fill(struct guild *guild);
+static enum err recheck(void *ctx, const struct command *command);
+
+enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail)
+{
+	struct guild *guild = mem_alloc(sizeof(*guild));
+	struct app *app = mem_alloc(sizeof(*app));
+	token_out[0] = 0;
+	detail[0] = 0;
+	if (guild == NULL || app == NULL) {
+		mem_free(guild);
+		mem_free(app);
+		snprintf(detail, DETAIL_BYTES, "out of memory");
+		return ERR_MEMORY;
+	}
+	guild->app = app;
+	guild->env = env_real();
+	guild->config = config;
+	guild->started_at_us = env_wall_us(guild->env);
+	app->listen = listen;
+	settings_fill(guild);
+	log_level_set(config);
+	enum err err = http_client_global_init();
+	err = err == ERR_OK ? step_directory(guild, detail) : err;
+	err = err == ERR_OK ? step_loops(guild, detail) : err;
+	err = err == ERR_OK ? step_store(guild, detail) : err;
+	err = err == ERR_OK ? step_meta(guild, detail) : err;
+	err = err == ERR_OK ? step_people(guild, token_out, detail) : err;
+	err = err == ERR_OK ? step_providers(guild, detail) : err;
+	err = err == ERR_OK ? step_doors(guild, detail) : err;
+	if (err != ERR_OK) {
+		if (detail[0] == 0) {
+			snprintf(detail, DETAIL_BYTES, "cannot start: %s", err_row(err)->text.at);
+		}
+		app_destroy(&guild);
+		return err;
+	}
+	*out = guild;
+	return ERR_OK;
+}
+
+void log_level_set(const struct config *config)
+{
+	enum log_level level = LOG_INFO;
+	(void)log_level_parse(config_text(config, CONFIG_log_level), &level);
+	log_set(level, config_is(config, CONFIG_log_form, STR("json")));
+}
+
+static void settings_fill(struct guild *guild)
+{
+	const struct config *c = guild->config;
+	guild->settings = (struct guild_settings){
+		.connect_timeout_us = config_number(c, CONFIG_execution_connect_timeout),
+		.first_byte_timeout_us = config_number(c, CONFIG_execution_first_byte_timeout),
+		.idle_timeout_us = config_number(c, CONFIG_execution_idle_timeout),
+		.total_timeout_us = config_number(c, CONFIG_execution_total_timeout),
+		.answer_bytes_max = config_number(c, CONFIG_execution_answer_max),
+		.output_tokens_max = config_number(c, CONFIG_execution_output_tokens_max),
+		.history_bytes_max = config_number(c, CONFIG_execution_history_bytes),
+		.session_queue = config_number(c, CONFIG_execution_session_queue),
+		.token_batch_us = config_number(c, CONFIG_store_token_batch),
+		.keep_finished_us = config_number(c, CONFIG_execution_keep_finished)};
+}
+
+static enum err step_directory(struct guild *guild, char *detail)
+{
+	struct app *app = guild->app;
+	str_to_z(config_text(guild->config, CONFIG_server_data), app->dir, sizeof(app->dir));
+	snprintf(app->path, sizeof(app->path), "%s/guild.db", app->dir);
+	return db_dir_lock(app->dir, &app->lock, detail);
+}
+
+static enum err step_loops(struct guild *guild, char *detail)
+{
+	int64_t count = config_number(guild->config, CONFIG_server_loops);
+	(void)detail;
+	if (count == 0) {
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	}
+	count = count < 1 ? 1 : count > LIMIT_LOOPS ? LIMIT_LOOPS : count;
+	enum err err = snap_domain_create(&guild->snap);
+	for (unsigned i = 0; err == ERR_OK && i < (unsigned)count; i++) {
+		struct loop_options options = {.env = guild->env, .number = i, .snap = guild->snap};
+		err = loop_create(&options, &guild->loops[i]);
+		guild->loop_count += err == ERR_OK;
+	}
+	for (unsigned i = 0; err == ERR_OK && i < guild->loop_count; i++) {
+		err = http_client_create(guild->loops[i], &guild->clients[i]);
+	}
+	return err;
+}
+
+static enum err step_store(struct guild *guild, char *detail)
+{
+	struct app *app = guild->app;
+	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
+	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
+	err = err == ERR_OK ? policy_create_default(&guild->policy) : err;
+	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
+	if (err != ERR_OK) {
+		return err;
+	}
+	struct command_overlay overlays[] = {identity_overlay(guild->identity), registry_overlay(guild->registry), {.ctx = NULL}};
+	struct command_options commands = {.env = guild->env,
+					   .id_secret = &guild->id_secret,
+					   .epoch = &guild->epoch,
+					   .history = guild->history,
+					   .loops = guild->loops,
+					   .loop_count = guild->loop_count,
+					   .overlays = overlays,
+					   .recheck = recheck,
+					   .recheck_ctx = guild};
+	err = command_runner_create(&commands, &guild->commands);
+	if (err == ERR_OK) {
+		err = bus_create(guild->env, guild->loops, guild->loop_count, command_event_render, guild->commands, &guild->bus);
+	}
+	if (err != ERR_OK) {
+		return err;
+	}
+	command_bus_set(guild->commands, guild->bus);
+	struct writer_options writer = {.env = guild->env,
+					.path = app->path,
+					.hooks = command_hooks(guild->commands),
+					.checkpoint_bytes = config_number(guild->config, CONFIG_store_checkpoint)};
+	err = writer_create(&writer, &guild->writer, detail);
+	if (err != ERR_OK) {
+		return err;
+	}
+	unsigned readers = (unsigned)config_number(guild->config, CONFIG_server_readers);
+	return reader_create(guild->env, app->path, readers, &guild->readers, detail);
+}
+
+/* A value of the store's own, made on first start. */
+static enum err meta_bytes(struct guild *guild, struct str name, void *out, size_t len)
+{
+	struct db *db = writer_db(guild->writer);
+	struct arena arena;
+	struct str value;
+	arena_init(&arena, 4096);
+	enum err err = db_meta_get(db, name, &arena, &value);
+	if (err == ERR_OK && value.len == len) {
+		memcpy(out, value.at, len);
+	} else if (err == ERR_OK) {
+		err = ERR_CORRUPT;
+	} else if (err == ERR_NOT_FOUND) {
+		env_random(guild->env, out, len);
+		err = db_meta_put(db, name, str_make(out, len));
+	}
+	arena_fini(&arena);
+	return err;
+}
+
+static enum err step_meta(struct guild *guild, char *detail)
+{
+	uint64_t epoch;
+	int64_t floor_key;
+	(void)detail;
+	enum err err = meta_bytes(guild, STR("id_secret"), &guild->id_secret, sizeof(guild->id_secret));
+	err = err == ERR_OK ? meta_bytes(guild, STR("epoch"), &epoch, sizeof(epoch)) : err;
+	err = err == ERR_OK ? execution_key_max(writer_db(guild->writer), &floor_key) : err;
+	if (err != ERR_OK) {
+		return err;
+	}
+	guild->epoch = (int64_t)(epoch & ((1ULL << 53) - 1));
+	for (unsigned i = 0; i < guild->loop_count; i++) {
+		id_gen_init(&guild->id_gens[i], i, floor_key);
+	}
+	return command_attach(guild->commands, guild->writer);
+}
+
+static enum err token_write(struct guild *guild, const char *token, char *detail)
+{
+	char path[sizeof(guild->app->dir) + 32];
+	snprintf(path, sizeof(path), "%s/admin.token", guild->app->dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	size_t len = strlen(token);
+	bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, token, len) == (ssize_t)len && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (!ok) {
+		snprintf(detail, DETAIL_BYTES, "cannot write the first token to %.160s; check the directory's permissions", path);
+	}
+	return ok ? ERR_OK : ERR_IO;
+}
+
+static enum err step_people(struct guild *guild, char *token_out, char *detail)
+{
+	struct db *db = writer_db(guild->writer);
+	char token[TOKEN_TEXT_LEN + 1] = "";
+	enum err err = identity_load(guild->identity, db);
+	err = err == ERR_OK ? registry_load(guild->registry, db) : err;
+	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token) : err;
+	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;
+	if (err == ERR_OK && token[0] != 0) {
+		err = token_write(guild, token, detail);
+		snprintf(token_out, 64, "%s", token);
+	}
+	return err;
+}
+
+static enum err step_keyring(struct guild *guild, char *detail)
+{
+	struct db *db = writer_db(guild->writer);
+	struct arena arena;
+	struct str kept;
+	uint8_t value[32];
+	const char *hex = getenv("GUILD_KEY");
+	arena_init(&arena, 4096);
+	enum err found = db_meta_get(db, STR("key_check"), &arena, &kept);
+	enum err err = keyring_open(guild->app->dir, str_of(hex != NULL ? hex : ""), found == ERR_NOT_FOUND, &guild->keyring, detail);
+	if (err == ERR_OK) {
+		keyring_check_value(guild->keyring, value);
+		if (found == ERR_NOT_FOUND) {
+			err = db_meta_put(db, STR("key_check"), str_make(value, sizeof(value)));
+		} else if (found != ERR_OK || kept.len != sizeof(value) || !hash_equal(kept.at, value, sizeof(value))) {
+			snprintf(detail, DETAIL_BYTES,
+				 "the key file %.120s/guild.key is not the one this store was made with; put the right one back", guild->app->dir);
+			err = ERR_KEY;
+		}
+	}
+	arena_fini(&arena);
+	return err;
+}
+
+static enum err step_providers(struct guild *guild, char *detail)
+{
+	struct app *app = guild->app;
+	const char *key = getenv("OPENAI_API_KEY");
+	struct str base_url = config_text(guild->config, CONFIG_openai_base_url);
+	enum err err = step_keyring(guild, detail);
+	if (err == ERR_OK && config_number(guild->config, CONFIG_providers_builtin) == 1) {
+		err = provider_builtin_create(&app->builtin);
+		guild->builtin = err == ERR_OK ? &app->builtin : NULL;
+	}
+	if (err != ERR_OK) {
+		return err;
+	}
+	guild->openai_configured = base_url.len > 0 || (key != NULL && key[0] != 0);
+	if (base_url.len == 0 && config_is(guild->config, CONFIG_providers_ollama, STR("auto")) && !guild->openai_configured &&
+	    app_ollama_there()) {
+		base_url = STR("http://127.0.0.1:11434/v1");
+		guild->openai_configured = true;
+	}
+	struct provider_openai_options options = {.base_url = base_url.len > 0 ? base_url : STR(DEFAULT_BASE_URL),
+						  .model = config_text(guild->config, CONFIG_openai_model),
+						  .api_key = str_of(key != NULL ? key : ""),
+						  .clients = guild->clients,
+						  .client_count = guild->loop_count,
+						  .connect_timeout_us = guild->settings.connect_timeout_us,
+						  .first_byte_timeout_us = guild->settings.first_byte_timeout_us,
+						  .idle_timeout_us = guild->settings.idle_timeout_us,
+						  .total_timeout_us = guild->settings.total_timeout_us,
+						  .answer_bytes_max = guild->settings.answer_bytes_max};
+	err = provider_openai_create(&options, &app->openai);
+	if (err == ERR_OK) {
+		guild->openai = &app->openai;
+	} else {
+		snprintf(detail, DETAIL_BYTES, "[openai] base_url = %.160s is not an http or https URL", base_url.at);
+	}
+	return err;
+}
+
+static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struct caller *out)
+{
+	struct guild *guild = ctx;
+	return identity_authenticate(guild->identity, token, wall_us, out);
+}
+
+static enum err step_doors(struct guild *guild, char *detail)
+{
+	const struct config *c = guild->config;
+	struct app *app = guild->app;
+	(void)detail;
+	app_origins(c, app);
+	struct http_options options = {.env = guild->env,
+				       .tables = route_tables,
+				       .ctx = guild,
+				       .authenticate = authenticate,
+				       .secret = &guild->id_secret,
+				       .loop_count = guild->loop_count,
+				       .head_timeout_us = config_number(c, CONFIG_http_head_timeout),
+				       .body_rate_bytes = config_number(c, CONFIG_http_body_rate),
+				       .sign_in_timeout_us = config_number(c, CONFIG_http_sign_in_timeout),
+				       .idle_timeout_us = config_number(c, CONFIG_http_idle_timeout),
+				       .ws_ping_us = config_number(c, CONFIG_http_ws_ping),
+				       .ws_close_us = config_number(c, CONFIG_http_ws_close),
+				       .sse_comment_us = config_number(c, CONFIG_http_sse_comment),
+				       .rate_per_s = config_number(c, CONFIG_http_rate),
+				       .rate_burst = config_number(c, CONFIG_http_rate_burst),
+				       .body_bytes_max = (size_t)config_number(c, CONFIG_http_body_max),
+				       .origins = app->origins};
+	enum err err = http_server_create(&options, &guild->http);
+	err = err == ERR_OK ? ops_create(guild, &guild->ops) : err;
+	err = err == ERR_OK ? engine_create(guild, &guild->engine) : err;
+	return err == ERR_OK ? engine_recover(guild->engine) : err;
+}
+
+/* Inside the transaction: the agent and the policy are what the decision on the loop was made on, or it is made again. */
+static enum err recheck(void *ctx, const struct command *command)
+{
+	struct guild *guild = ctx;
+	const struct agent *agent = registry_writer_get(guild->registry, command->mark.agent);
+	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_version(guild->policy) == command->mark.policy_version) {
+		return ERR_OK;
+	}
+	struct decide_input input = {.agent = agent_standing_of(agent)};
+	struct decision decision;
+	if (policy_level(guild->policy, str_of(command->row->action), &input.level) != ERR_OK) {
+		return ERR_INTERNAL;
+	}
+	decide(&input, &decision);
+	return decision_err(&decision);
+}

@@ -1,0 +1,55 @@
+/*
+ * app_priv.h - what app.c and run.c share: the parts of a server that no feature sees.
+ *
+ * For:     building (app.c), running and stopping (run.c).
+ * Not for: other files.
+ * Threads: the thread that creates and stops.
+ * Memory:  owned by struct guild, freed by app_destroy.
+ */
+#ifndef GUILD_APP_APP_PRIV_H
+#define GUILD_APP_APP_PRIV_H
+
+#include "app/app.h"
+#include "base/thread.h"
+#include "provider/provider.h"
+
+#define APP_ORIGINS_MAX 32
+
+/* One loop's thread, and the note that tells it to drain. */
+struct app_loop {
+	struct guild *guild;
+	struct loop *loop;
+	struct thread thread;
+	bool running;
+	struct listener *listener;
+	struct loop_note drain_note;
+	struct loop_note probe_note;
+	struct thread_gate gate;
+	bool idle;
+	int64_t drain_until_us;
+};
+
+struct app {
+	char dir[4096];
+	char path[4200];
+	struct db_dir *lock;
+	struct provider openai, builtin;
+	struct conn_caps *caps;
+	struct app_loop loops[64];
+	char origins_text[4096];
+	const char *origins[APP_ORIGINS_MAX + 1];
+	bool listen;
+	bool store_running;
+};
+
+void log_level_set(const struct config *config);
+/* Frees whatever of the guild was made; threads have ended. */
+void app_destroy(struct guild **guild);
+/* True when something accepts on 127.0.0.1:11434. */
+bool app_ollama_there(void);
+/* For loop_each_conn: closes a connection at once. */
+void app_conn_abort(struct conn *conn, void *arg);
+/* Splits http.origins into app->origins. */
+void app_origins(const struct config *config, struct app *app);
+
+#endif
