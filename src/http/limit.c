@@ -11,7 +11,7 @@
 struct http_rate http_limit_take(_Atomic int64_t *slots, uint64_t key, int64_t rate_per_s, int64_t burst, int64_t now_us)
 {
 	_Atomic int64_t *slot = &slots[key * UINT64_C(0x9e3779b97f4a7c15) >> 51];
-	int64_t step_ns = NS_PER_S / rate_per_s;
+	int64_t step_ns = rate_per_s < NS_PER_S ? NS_PER_S / rate_per_s : 1;
 	int64_t room_ns = step_ns * burst;
 	int64_t now_ns = now_us * 1000;
 	int64_t seen = atomic_load_explicit(slot, memory_order_relaxed);

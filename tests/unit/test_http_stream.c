@@ -449,8 +449,8 @@ static void every_allocation_may_fail(void **state)
 	static const char *const requests[] = {
 		"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
-		"POST /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer member\r\nContent-Type: application/json\r\n"
-		"Content-Length: 7\r\n\r\n{\"n\":1}",
+		("POST /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer member\r\nContent-Type: application/json\r\n"
+		 "Content-Length: 7\r\n\r\n{\"n\":1}"),
 		STREAM,
 	};
 
