@@ -58,6 +58,7 @@ struct provider_call {
 	struct loop_timer linger;
 	struct buf body;
 	struct json_out json;
+	char *base_url; /* of this request alone; NULL: the configured one */
 	char *key_line; /* the header with the key; NULL: none. Wiped with the call. */
 	char request_id[sizeof("X-Request-Id: ") + REQUEST_ID_BYTES];
 	/* the reply */
@@ -104,6 +105,7 @@ static void call_free(struct provider_call *call)
 	arena_fini(&call->arena);
 	buf_fini(&call->body);
 	buf_fini(&call->whole);
+	mem_free(call->base_url);
 	if (call->key_line) {
 		explicit_bzero(call->key_line, strlen(call->key_line));
 		mem_free(call->key_line);
@@ -290,7 +292,7 @@ static void on_head(void *ctx, int status, struct str content_type, int64_t retr
 	struct provider_call *call = ctx;
 
 	call->status = status;
-	call->retry_after_ms = retry_after_ms;
+	call->retry_after_ms = retry_after_ms > 0 ? retry_after_ms : 0;
 	if (status < 200 || status > 299) {
 		call->kind = REPLY_IGNORED;
 	} else if (call->state == CALL_LISTING || is_type(content_type, STR("application/json"))) {
@@ -406,41 +408,42 @@ static void linger_over(struct loop_timer *timer, struct loop *loop)
 	end_now(container_of(timer, struct provider_call, linger));
 }
 
+/* Keeps the only model of the configured server for later calls. */
+static void model_publish(struct openai *openai, struct str model)
+{
+	struct found_model *found = mem_alloc(sizeof(*found)), *none = NULL;
+
+	if (!found) {
+		return;
+	}
+	found->len = keep(found->at, sizeof(found->at), model);
+	if (!atomic_compare_exchange_strong(&openai->found, &none, found)) {
+		mem_free(found);
+	}
+}
+
 /* The list of models came, or did not. */
 static void listed(struct provider_call *call)
 {
-	struct str model = model_known(call->openai);
-	struct found_model *found, *none = NULL;
+	bool missing = call->status == 404 || call->status == 405;
+	struct str model = STR_NONE;
 	enum err err = call->list_err;
 
-	if (err != ERR_OK) {
+	if (err != ERR_OK || (is_refusal(call->status) && !missing)) {
 		finish(call, err, call->list_reason);
 		return;
 	}
-	if (is_refusal(call->status) && call->status != 404 && call->status != 405) {
-		finish(call, ERR_PROVIDER_FAILED, "status");
-		return;
-	}
-	if (!model.at && !is_refusal(call->status) &&
-	    openai_models_parse(&call->arena, buf_str(&call->whole), &model) == ERR_OK && model.len <= MODEL_BYTES) {
-		found = mem_alloc(sizeof(*found));
-		if (found) {
-			found->len = keep(found->at, sizeof(found->at), model);
-			if (!atomic_compare_exchange_strong(&call->openai->found, &none, found)) {
-				mem_free(found);
-			}
-		}
-		model = model_known(call->openai);
-	}
-	if (!model.at) {
+	if (missing || openai_models_parse(&call->arena, buf_str(&call->whole), &model) != ERR_OK || model.len > MODEL_BYTES) {
 		finish(call, ERR_NO_PROVIDER, "model_unknown");
 		return;
 	}
+	if (!call->base_url) {
+		model_publish(call->openai, model);
+	}
 	call->status = 0;
 	call->retry_after_ms = 0;
-	arena_reset(&call->arena);
-	buf_clear(&call->whole);
 	err = ask_start(call, model);
+	buf_clear(&call->whole);
 	if (err != ERR_OK) {
 		finish(call, ERR_PROVIDER_FAILED, "memory");
 	}
@@ -515,9 +518,13 @@ static bool is_header_text(struct str text)
 static enum err headers_render(struct provider_call *call, const struct provider_request *request)
 {
 	struct openai *openai = call->openai;
-	struct str key = request->api_key.at ? request->api_key : str_make(openai->key.at, openai->key.len);
-	size_t cap = sizeof("Authorization: Bearer ") + key.len;
+	struct str key = str_make(openai->key.at, openai->key.len);
+	size_t cap;
 
+	/* The configured key never goes to another server than the configured one. */
+	if (request->api_key.at || request->base_url.len > 0) {
+		key = request->api_key;
+	}
 	if (request->trace_id.len > 0 && request->trace_id.len <= REQUEST_ID_BYTES && is_header_text(request->trace_id)) {
 		snprintf(call->request_id, sizeof(call->request_id), "X-Request-Id: %.*s", STR_FMT(request->trace_id));
 	}
@@ -527,11 +534,44 @@ static enum err headers_render(struct provider_call *call, const struct provider
 	if (key.len > LIMIT_PROVIDER_KEY_BYTES || !is_header_text(key)) {
 		return ERR_INVALID;
 	}
+	cap = sizeof("Authorization: Bearer ") + key.len;
 	call->key_line = mem_alloc(cap);
 	if (!call->key_line) {
 		return ERR_MEMORY;
 	}
 	snprintf(call->key_line, cap, "Authorization: Bearer %.*s", STR_FMT(key));
+	return ERR_OK;
+}
+
+static bool is_base_url(struct str text)
+{
+	struct url url;
+
+	return url_parse(text, &url) == ERR_OK && !url.has_userinfo && is_header_text(text);
+}
+
+static struct str base_trim(struct str base)
+{
+	while (str_ends(base, STR("/"))) {
+		base.len--;
+	}
+	return base;
+}
+
+static enum err base_take(struct provider_call *call, struct str base)
+{
+	if (base.len == 0) {
+		return ERR_OK;
+	}
+	if (!is_base_url(base)) {
+		return ERR_INVALID;
+	}
+	base = base_trim(base);
+	call->base_url = mem_alloc(base.len + 1);
+	if (!call->base_url) {
+		return ERR_MEMORY;
+	}
+	memcpy(call->base_url, base.at, base.len);
 	return ERR_OK;
 }
 
@@ -555,7 +595,7 @@ static enum err http_start(struct provider_call *call, const char *method, struc
 	}
 	headers[count] = NULL;
 	buf_init(&url, LIMIT_TARGET_BYTES);
-	buf_put_str(&url, options->base_url);
+	buf_put_str(&url, call->base_url ? str_of(call->base_url) : options->base_url);
 	buf_put_str(&url, path);
 	err = buf_err(&url);
 	if (err == ERR_OK) {
@@ -610,7 +650,7 @@ static enum err openai_start(void *self, struct loop *loop, const struct provide
 {
 	struct openai *openai = self;
 	struct provider_call *call = mem_alloc(sizeof(*call));
-	struct str model = request->model.len > 0 ? request->model : model_known(openai);
+	struct str model = request->model;
 	enum err err;
 
 	if (!call) {
@@ -628,7 +668,13 @@ static enum err openai_start(void *self, struct loop *loop, const struct provide
 	buf_init(&call->whole, LIMIT_PROVIDER_BODY_BYTES);
 	sse_init(&call->sse, LIMIT_SSE_LINE_BYTES);
 	arena_init(&call->arena, LIMIT_FLOW_ARENA_BYTES);
-	err = headers_render(call, request);
+	if (model.len == 0 && request->base_url.len == 0) {
+		model = model_known(openai);
+	}
+	err = base_take(call, request->base_url);
+	if (err == ERR_OK) {
+		err = headers_render(call, request);
+	}
 	if (err == ERR_OK) {
 		body_render(call, request);
 		err = model.len > 0 ? ask_start(call, model) : list_start(call);
@@ -698,15 +744,11 @@ static void openai_free(struct openai *openai)
 static bool openai_fill(struct openai *openai, const struct provider_openai_options *options)
 {
 	struct http_client **clients = mem_alloc(options->client_count * sizeof(struct http_client *));
-	struct str base = options->base_url;
 
-	while (str_ends(base, STR("/"))) {
-		base.len--;
-	}
 	openai->options = *options;
 	openai->options.base_url = openai->options.model = openai->options.api_key = STR_NONE;
 	openai->options.clients = clients;
-	if (!clients || !text_copy(base, &openai->options.base_url) || !text_copy(options->model, &openai->options.model) ||
+	if (!clients || !text_copy(base_trim(options->base_url), &openai->options.base_url) || !text_copy(options->model, &openai->options.model) ||
 	    keyring_keep(options->api_key, &openai->key) != ERR_OK) {
 		return false;
 	}
@@ -717,9 +759,8 @@ static bool openai_fill(struct openai *openai, const struct provider_openai_opti
 enum err provider_openai_create(const struct provider_openai_options *options, struct provider *out)
 {
 	struct openai *openai;
-	struct url url;
 
-	if (url_parse(options->base_url, &url) != ERR_OK || url.has_userinfo || options->model.len > MODEL_BYTES ||
+	if (!is_base_url(options->base_url) || options->model.len > MODEL_BYTES ||
 	    options->api_key.len > LIMIT_PROVIDER_KEY_BYTES || !is_header_text(options->api_key)) {
 		return ERR_INVALID;
 	}

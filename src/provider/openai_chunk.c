@@ -12,11 +12,18 @@
 
 /* ---- text ---- */
 
+/* Length that the first byte of s promises. */
+static size_t promised_len(struct str s)
+{
+	unsigned char lead = s.len ? (unsigned char)s.at[0] : 0;
+
+	return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
 /* Length of the valid sequence at the start of s, 0 when there is none. */
 static size_t sequence_len(struct str s)
 {
-	unsigned char lead = s.len ? (unsigned char)s.at[0] : 0;
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+	size_t len = promised_len(s);
 
 	return len <= s.len && utf8_valid(str_make(s.at, len)) ? len : 0;
 }
@@ -160,7 +167,7 @@ static int32_t surrogate_value(struct str s)
 	return 0xd000 | ((unsigned char)s.at[1] & 0x3f) << 6 | ((unsigned char)s.at[2] & 0x3f);
 }
 
-/* True when s, the end of what came, may still become a code point. */
+/* True when s, the end of what came, is the beginning of one code point. */
 static bool may_grow(struct str s)
 {
 	struct utf8_check state = {0};
@@ -168,7 +175,7 @@ static bool may_grow(struct str s)
 	if (s.len == 3 && is_high(surrogate_value(s))) {
 		return true;
 	}
-	return s.len < 4 && utf8_feed(&state, s) && !utf8_complete(&state);
+	return s.len < promised_len(s) && utf8_feed(&state, s) && !utf8_complete(&state);
 }
 
 /* Copies or replaces what stands at the start of s, which is not the whole of an open sequence; returns the bytes taken. */

@@ -29,6 +29,7 @@ struct provider_request {
 	int64_t output_tokens_max;
 	struct str trace_id;              /* sent as X-Request-Id; may be empty */
 	struct str api_key;               /* at NULL: the configured one, or none */
+	struct str base_url;              /* goes with api_key; at NULL: the configured one */
 };
 
 struct provider_result {

@@ -119,7 +119,7 @@ class Answer:
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     async def put(self, data):
-        step = self.behaviour.get("split") or len(data)
+        step = self.behaviour.get("split") or len(data) or 1
         for at in range(0, len(data), step):
             if self.reader.gone.is_set() or self.writer.transport.is_closing():
                 raise Gone

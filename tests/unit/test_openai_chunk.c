@@ -157,6 +157,9 @@ static void test_torn(void **state)
 		{{"\\ud83d\\ud83d\\ude00"}, "\xef\xbf\xbd😀"},
 		{{"\\ud83d"}, "\xef\xbf\xbd"},
 		{{"\xc3"}, "\xef\xbf\xbd"},
+		{{"a\xc3"}, "a\xef\xbf\xbd"},
+		{{"é\xc3"}, "é\xef\xbf\xbd"},
+		{{"ab\\ud83d"}, "ab\xef\xbf\xbd"},
 		{{"\xff\xfe", "a"}, "\xef\xbf\xbd\xef\xbf\xbd" "a"},
 		{{"\x80\x80"}, "\xef\xbf\xbd\xef\xbf\xbd"},
 		{{"\xc3", "(\xc3\xa9"}, "\xef\xbf\xbd(é"},
@@ -176,6 +179,25 @@ static void test_torn(void **state)
 		join_all(rows[i].pieces, count, out);
 		assert_string_equal(out, rows[i].whole);
 	}
+}
+
+/* Only the open sequence is kept back, never what stands before it. */
+static void test_nothing_whole_is_kept_back(void **state)
+{
+	struct openai_joiner joiner = {{0}, 0};
+	struct openai_chunk c;
+	struct arena arena;
+	struct str text;
+
+	arena_init(&arena, ARENA_BYTES);
+	c = parse(&arena, "{\"choices\":[{\"delta\":{\"content\":\"aé\xe6\x97\"}}]}");
+	assert_int_equal(openai_join(&joiner, &arena, c.text, c.torn, &text), ERR_OK);
+	assert_true(str_eq(text, STR("aé")));
+	c = parse(&arena, "{\"choices\":[{\"delta\":{\"content\":\"\xa5z\\ud83d\"}}]}");
+	assert_int_equal(openai_join(&joiner, &arena, c.text, c.torn, &text), ERR_OK);
+	assert_true(str_eq(text, STR("日z")));
+	assert_true(str_eq(openai_join_end(&joiner), STR("\xef\xbf\xbd")));
+	arena_fini(&arena);
 }
 
 /* Any text, cut at any two bytes, comes out as it was. */
@@ -221,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_facts),        cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_whole_reply),  cmocka_unit_test(test_models),
 		cmocka_unit_test(test_torn),         cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_nothing_whole_is_kept_back),
 		cmocka_unit_test(test_no_allocation_for_each_chunk),
 	};
 
