@@ -130,7 +130,7 @@ struct id_text id_format(const struct siphash_key *secret, enum id_kind kind, in
 	uint64_t low = (uint64_t)key & ((1u << LOW_BITS) - 1);
 	struct uuid_parts parts;
 
-	check(key > 0);
+	check(key >= 0);
 	parts.ms = (uint64_t)id_unix_ms(key);
 	parts.a = low >> 9;
 	parts.b = (low & 0x1ff) << 53 | (tag_of(secret, kind, (uint64_t)key, 0) & TAG_MASK);
