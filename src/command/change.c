@@ -105,7 +105,8 @@ void change_reply(struct http_request *request, int status, struct buf *text)
 
 struct read_command {
 	struct change change; /* first */
-	void (*then)(struct http_request *request, struct guild *guild);
+	void (*then)(struct http_request *request, struct guild *guild, void *arg);
+	void *arg;
 };
 
 static enum err read_apply(struct command *command, struct db *db)
@@ -117,14 +118,14 @@ static void read_finish(struct command *command)
 {
 	struct read_command *read = (struct read_command *)command;
 	if (!change_refused(&read->change)) {
-		read->then(read->change.request, read->change.guild);
+		read->then(read->change.request, read->change.guild, read->arg);
 	}
 }
 
 static const struct command_row read_row = {"audited_read", "read", read_apply, NULL, read_finish};
 
 void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
-		 void (*then)(struct http_request *request, struct guild *guild))
+		 void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg)
 {
 	struct read_command *read = change_new(guild, request, &read_row, sizeof(*read));
 	if (read == NULL) {
@@ -133,5 +134,6 @@ void change_read(struct guild *guild, struct http_request *request, const struct
 	struct change_what entry = *what;
 	entry.outcome = OUTCOME_COMPLETED;
 	read->then = then;
+	read->arg = arg;
 	change_submit(&read->change, change_audit(&read->change, &entry));
 }

@@ -43,9 +43,10 @@ enum err change_audit(struct change *change, const struct change_what *what) MUS
 void change_event(struct change *change, struct str type, struct str data, struct str topics);
 /* Hands it to the writer; the request is answered in finish, or here when the writer refuses or err is not ERR_OK. */
 void change_submit(struct change *change, enum err err);
-/* A read that has to be in the audit log: writes its entry (action "read"), then goes on with `then`. */
+/* A read that has to be in the audit log: writes its entry (action "read"), then goes on with `then`. When it cannot be written, the request
+ * is answered and `then` does not run. */
 void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
-		 void (*then)(struct http_request *request, struct guild *guild));
+		 void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg);
 /* In apply: writes the log row. */
 enum err change_log(struct change *change, struct db *db) MUST_USE;
 /* In finish: answers the request and returns true when the command failed. */

@@ -70,6 +70,17 @@ void query_submit(struct query *query, query_run_fn *run)
 	}
 }
 
+void query_reply(struct query *query)
+{
+	struct buf text = query->text;
+	if (query->job.result != ERR_OK) {
+		http_reply_error(query->request, query->job.result, NULL);
+	} else {
+		http_reply_json(query->request, 200, buf_str(&text));
+	}
+	buf_fini(&text);
+}
+
 bool query_room(struct query *query)
 {
 	if (query->count >= query->limit || query->text.len > PAGE_BYTES_WANTED) {
@@ -104,13 +115,11 @@ static enum err query_run(struct read_job *job, struct db *db)
 static void query_done(struct read_job *job)
 {
 	struct query *query = (struct query *)job;
-	struct buf text = query->text;
-	if (job->result != ERR_OK) {
-		http_reply_error(query->request, job->result, NULL);
+	if (query->finish != NULL) {
+		query->finish(query);
 	} else {
-		http_reply_json(query->request, 200, buf_str(&text));
+		query_reply(query);
 	}
-	buf_fini(&text);
 }
 
 static void page_end(struct query *query)

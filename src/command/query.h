@@ -18,12 +18,14 @@
 
 struct query;
 typedef enum err query_run_fn(struct query *query, struct db *db);
+typedef void query_finish_fn(struct query *query);
 
 struct query {
 	struct read_job job; /* first */
 	struct guild *guild;
 	struct http_request *request;
 	query_run_fn *run;
+	query_finish_fn *finish;  /* NULL: query_reply; set before query_submit */
 	struct buf text;
 	struct json_out json;     /* where run writes the object, or the items */
 	bool is_list;
@@ -40,6 +42,9 @@ void *query_new(struct guild *guild, struct http_request *request, size_t size);
 void *query_list_new(struct guild *guild, struct http_request *request, struct str filter, size_t size);
 /* Hands it to the readers; run's result answers the request. */
 void query_submit(struct query *query, query_run_fn *run);
+
+/* In finish, on the loop: answers with what run wrote, or its error. */
+void query_reply(struct query *query);
 
 /* In run, before an item is written: is there room for one more? False sets more. */
 bool query_room(struct query *query);

@@ -190,8 +190,9 @@ static enum err list_run(struct query *query, struct db *db)
 	return key_rows(db, query->after[0], LIMIT_SCAN_ROWS, list_row, query);
 }
 
-static void list_read(struct http_request *request, struct guild *guild)
+static void list_read(struct http_request *request, struct guild *guild, void *arg)
 {
+	(void)arg;
 	struct key_list *list = query_list_new(guild, request, STR(""), sizeof(*list));
 	if (list != NULL) {
 		query_submit(&list->query, list_run);
@@ -200,7 +201,7 @@ static void list_read(struct http_request *request, struct guild *guild)
 
 static void handle_list(struct http_request *request, void *ctx)
 {
-	change_read(ctx, request, &(struct change_what){.change = STR("{\"read\":\"keys\"}")}, list_read);
+	change_read(ctx, request, &(struct change_what){.change = STR("{\"read\":\"keys\"}")}, list_read, NULL);
 }
 
 /* ---- removing ---- */

@@ -16,7 +16,7 @@ struct guild;
 
 struct session {
 	int64_t id, workspace, owner, agent; /* agent 0: none */
-	int64_t message_count, created_at_us, updated_at_us, revision;
+	int64_t message_count, open_count, created_at_us, updated_at_us, revision; /* open_count: turns queued or running */
 	struct str title, channel;
 };
 
