@@ -374,7 +374,8 @@ async def main(port, until_stdin_ends):
         return asyncio.StreamReaderProtocol(reader, lambda r, w: connection(state, r, w))
 
     server = await loop.create_server(protocol, "127.0.0.1", port)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     if until_stdin_ends:
         await loop.run_in_executor(None, sys.stdin.buffer.read)
         os._exit(0)

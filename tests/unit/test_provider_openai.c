@@ -49,6 +49,7 @@ static void process_start(void)
 {
 	char path[1024], line[32] = "";
 	int in[2], out[2];
+	size_t len = 0;
 	ssize_t n;
 
 	script_path(path, sizeof(path));
@@ -66,8 +67,12 @@ static void process_start(void)
 	close(in[0]);
 	close(out[1]);
 	world.keep = in[1];
-	n = read(out[0], line, sizeof(line) - 1);
-	assert_true(n > 0);
+	while (!strchr(line, '\n')) {
+		assert_true(len < sizeof(line) - 1);
+		n = read(out[0], line + len, sizeof(line) - 1 - len);
+		assert_true(n > 0);
+		len += (size_t)n;
+	}
 	world.port = (uint16_t)atoi(line);
 	assert_true(world.port > 0);
 	close(out[0]);
