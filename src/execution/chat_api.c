@@ -167,11 +167,8 @@ static void finish_stream(struct chat_call *call)
 	}
 	struct frame *frame = call->result;
 	call->result = NULL;
-	if (http_stream_send_take(call->stream, frame) != ERR_TOO_SLOW) {
-		http_stream_end(call->stream);
-	} else {
-		http_stream_end(call->stream);
-	}
+	(void)!http_stream_send_take(call->stream, frame);
+	http_stream_end(call->stream);
 }
 
 static void stream_drained(struct http_stream *stream, void *owner)
@@ -227,7 +224,11 @@ static void reply(struct chat_call *call, const struct chat_result *result)
 	call->request = NULL;
 	buf_init(&text, 8 * (size_t)LIMIT_ANSWER_BYTES);
 	json_begin(&json, &text);
-	chat_result_json(result, &json);
+	if (result->success) {
+		chat_result_json(result, &json);
+	} else {
+		chat_result_problem(result, &json);
+	}
 	if (buf_err(&text) != ERR_OK) {
 		http_reply_error(request, ERR_OVERLOADED, NULL);
 	} else if (result->success) {

@@ -26,10 +26,9 @@ struct str execution_trigger_word(int trigger)
 	return str_of(trigger >= 1 && trigger <= TRIGGER_SCHEDULE ? trigger_words[trigger] : "");
 }
 
-void chat_result_members(const struct chat_result *result, struct json_out *out)
+/* Without success, execution_id, code and audit_id, which a problem document has of its own. */
+static void result_body(const struct chat_result *result, struct json_out *out)
 {
-	json_put_bool(out, STR("success"), result->success);
-	json_put_str_or_null(out, STR("execution_id"), result->execution_id);
 	if (result->success || result->execution_id.at != NULL) {
 		json_put_str(out, STR("response"), result->response);
 	}
@@ -51,18 +50,33 @@ void chat_result_members(const struct chat_result *result, struct json_out *out)
 	json_put_int(out, STR("cost_micro"), result->cost_micro);
 	json_put_bool(out, STR("cost_unknown"), result->cost_unknown);
 	if (!result->success) {
-		json_put_str(out, STR("code"), err_row(result->err)->code);
 		json_put_str(out, STR("error"), result->error);
 		json_put_bool(out, STR("retryable"), err_row(result->err)->retryable);
 		json_put_str_or_null(out, STR("reason"), result->reason);
-		json_put_str_or_null(out, STR("audit_id"), result->audit_id);
 	}
 }
 
 void chat_result_json(const struct chat_result *result, struct json_out *out)
 {
 	json_object(out);
-	chat_result_members(result, out);
+	json_put_bool(out, STR("success"), result->success);
+	json_put_str_or_null(out, STR("execution_id"), result->execution_id);
+	result_body(result, out);
+	if (!result->success) {
+		json_put_str(out, STR("code"), err_row(result->err)->code);
+		json_put_str_or_null(out, STR("audit_id"), result->audit_id);
+	}
+	json_object_end(out);
+}
+
+void chat_result_problem(const struct chat_result *result, struct json_out *out)
+{
+	json_object(out);
+	json_put_bool(out, STR("success"), false);
+	if (result->execution_id.at == NULL) {
+		json_put_null(out, STR("execution_id"));
+	}
+	result_body(result, out);
 	json_object_end(out);
 }
 
