@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "cli/cli_priv.h"
 #include "http/client.h"
+#include "loop/loop.h"
 #include "wire/url.h"
 
 #define DEFAULT_URL   "http://127.0.0.1:8420"
@@ -81,7 +82,11 @@ static int find_token(struct cli *cli)
 
 static bool is_near(struct str host)
 {
-	return str_eq(host, STR("localhost")) || str_eq(host, STR("::1")) || str_starts(host, STR("127."));
+	struct conn_address address;
+	char text[80];
+
+	snprintf(text, sizeof(text), str_find_byte(host, ':') < 0 ? "%.*s:1" : "[%.*s]:1", STR_FMT(host));
+	return conn_address_parse(str_of(text), &address) == ERR_OK && address.loopback;
 }
 
 int cli_connect(struct cli *cli)
