@@ -113,6 +113,8 @@ void execution_forget_listener(struct engine *engine, struct loop *loop, int64_t
 
 /* The run result of api.md, success and failure alike, as one JSON object. */
 void chat_result_json(const struct chat_result *result, struct json_out *out);
+/* Its members alone, inside an object that is open. */
+void chat_result_members(const struct chat_result *result, struct json_out *out);
 /* The members of a failed result that a problem document does not have of its own, as an object. */
 void chat_result_problem(const struct chat_result *result, struct json_out *out);
 

@@ -56,9 +56,8 @@ static void result_body(const struct chat_result *result, struct json_out *out)
 	}
 }
 
-void chat_result_json(const struct chat_result *result, struct json_out *out)
+void chat_result_members(const struct chat_result *result, struct json_out *out)
 {
-	json_object(out);
 	json_put_bool(out, STR("success"), result->success);
 	json_put_str_or_null(out, STR("execution_id"), result->execution_id);
 	result_body(result, out);
@@ -66,6 +65,12 @@ void chat_result_json(const struct chat_result *result, struct json_out *out)
 		json_put_str(out, STR("code"), err_row(result->err)->code);
 		json_put_str_or_null(out, STR("audit_id"), result->audit_id);
 	}
+}
+
+void chat_result_json(const struct chat_result *result, struct json_out *out)
+{
+	json_object(out);
+	chat_result_members(result, out);
 	json_object_end(out);
 }
 
