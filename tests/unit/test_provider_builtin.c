@@ -421,7 +421,7 @@ static void test_naughty_text(void **state)
 		"null", "undefined", "NaN", "%s%n%d", "{name}", "{no_name}", "(2)", "[1]", "{{{{{{{{", ")))", "say {memory}", "say (1) [2] {x}",
 		"my name is {name}", "call me (2)", "../../etc/passwd", "<script>alert(1)</script>", "'; DROP TABLE users; --", "\x01\x02\x7f",
 		"Ω≈ç√∫˜µ≤≥÷", "田中さんにあげて下さい", "مرحبا", "שלום", "Ṱ̺̺̕o͞ ̷i̲̬͇̪͙n̝̗͕v̟̜̘̦͟o̶̙̰̠kè͚̮̺̪̹̱̤", "👩‍👩‍👧‍👦", "🏳️‍🌈 hi 🏳️‍🌈", "﷽",
-		"\xef\xbb\xbfhi", "\xe2\x80\xae" "abc",
+		"\xef\xbb\xbfhi", "\xe2\x80\xaexyz",
 		"99999999999999999999 + 1", "999999999999999 * 999999999999999", "1/0", "0/0", "-5 - -5", "1.5 + 2.5", "1e309 + 2",
 		"I I I I you you you me me me", "you", "are", "you are", "my", "I am", "i'm", "don't", "can't can not cannot", "c++ c# c+ #",
 		"\xff\xfe", "\xed\xa0\x80", "\xc3", "abc\x80", "but but but", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z",
