@@ -42,16 +42,19 @@ static int check_listen(const struct config *config)
 	return cli_fail(CLI_OK, "warning: %.*s can be reached from other machines without TLS (--insecure-listen)", STR_FMT(listen));
 }
 
-static void greet(const struct config *config, const char *token)
+static void greet(const struct guild *guild, const struct config *config, const char *token)
 {
-	struct str listen = config_text(config, CONFIG_server_listen);
+	struct str host = config_text(config, CONFIG_server_listen);
 	struct str data = config_text(config, CONFIG_server_data);
 
-	printf("guild " GUILD_VERSION " listening on http://%.*s\n", STR_FMT(listen));
+	while (host.len > 0 && host.at[host.len - 1] != ':') {
+		host.len--;
+	}
+	printf("guild " GUILD_VERSION " listening on http://%.*s%u\n", STR_FMT(host), (unsigned)guild->port);
 	if (*token) {
 		printf("first operator token: %s  (also in %.*s/admin.token)\n", token, STR_FMT(data));
 	}
-	printf("curl -N http://%.*s/v1/chat -H ", STR_FMT(listen));
+	printf("curl -N http://%.*s%u/v1/chat -H ", STR_FMT(host), (unsigned)guild->port);
 	if (*token) {
 		printf("'Authorization: Bearer %s'", token);
 	} else {
@@ -112,7 +115,7 @@ static int run_server(const struct config *config, const sigset_t *signals, cons
 		}
 		return cli_fail(exit_of(err), "%s", detail[0] ? detail : err_row(err)->text.at);
 	}
-	greet(config, token);
+	greet(guild, config, token);
 	explicit_bzero(token, sizeof(token));
 	wait_for_end(signals, file, flags, flag_count);
 	/* A second Ctrl-C does not wait for the drain: recovery at the next start settles what it cuts off. */

@@ -407,7 +407,7 @@ static int converse(struct chat *chat)
 
 		printf("%s>%s ", cli_style(term, CLI_BOLD), cli_style(term, CLI_PLAIN));
 		fflush(stdout);
-		err = cli_read_line(chat->signals, false, &line);
+		err = cli_read_line(chat->signals, STR_NONE, &line);
 		if (err == ERR_CANCELLED && ++idle_interrupts < 2) {
 			fputs("\n(Ctrl-D or /exit ends; Ctrl-C again too)\n", stderr);
 			continue;

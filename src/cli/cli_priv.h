@@ -132,8 +132,8 @@ int cli_signals_open(void);
 bool cli_signals_take(int signals);
 void cli_signals_close(int *signals);
 /* A line of standard input without its newline. ERR_END at the end of input, ERR_CANCELLED on a signal, ERR_LIMIT over the buf's
- * cap, ERR_IO. hidden: without echo. */
-enum err cli_read_line(int signals, bool hidden, struct buf *line) MUST_USE;
+ * cap, ERR_IO. hidden_prompt is written to standard error once a terminal's echo is off; at NULL: echo stays, no prompt. */
+enum err cli_read_line(int signals, struct str hidden_prompt, struct buf *line) MUST_USE;
 /* All of standard input. ERR_LIMIT, ERR_IO. */
 enum err cli_read_all(struct buf *out) MUST_USE;
 /* Standard output reached its end: CLI_OK, or CLI_FAILED after a message. */

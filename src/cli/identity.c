@@ -61,6 +61,46 @@ static int read_span(const char *text, int64_t *seconds)
 	return CLI_OK;
 }
 
+/* The id of the user called *user, which may be an id already: those are looked for first. */
+static int find_user(struct cli *cli, const char **user)
+{
+	struct cli_reply reply;
+	struct str cursor = STR("");
+	struct str found = STR("");
+	bool more = true;
+
+	while (more && !found.len) {
+		struct json_iter iter;
+		struct json item;
+		struct buf path;
+		int code;
+
+		buf_init(&path, LIMIT_TARGET_BYTES * 4);
+		buf_put_str(&path, STR("/v1/users?limit=100"));
+		cli_path_query(&path, "cursor", cursor.len ? arena_copy(&cli->arena, cursor).at : NULL);
+		code = cli_request(cli, "GET", buf_str(&path), STR_NONE, &reply);
+		buf_fini(&path);
+		if (code) {
+			return code;
+		}
+		iter = json_iter(json_member(reply.root, STR("items")));
+		while (!found.len && json_next(&iter, NULL, &item)) {
+			struct str id = cli_text(cli, json_member(item, STR("id")));
+
+			if (str_eq(id, str_of(*user)) || str_eq(cli_text(cli, json_member(item, STR("name"))), str_of(*user))) {
+				found = id;
+			}
+		}
+		more = json_get_bool(json_member(reply.root, STR("has_more")), &more) && more &&
+		       json_get_str(json_member(reply.root, STR("next_cursor")), &cursor) && cursor.len > 0;
+	}
+	if (!found.len) {
+		return cli_fail(CLI_NOT_FOUND, "there is no user '%s'; `guild user list` shows all", *user);
+	}
+	*user = arena_copy(&cli->arena, found).at;
+	return CLI_OK;
+}
+
 int cli_run_token_add(struct cli *cli)
 {
 	const char *label = cli_option(cli, "label");
@@ -73,6 +113,7 @@ int cli_run_token_add(struct cli *cli)
 	int code = expires ? read_span(expires, &seconds) : CLI_OK;
 
 	code = code ? code : cli_connect(cli);
+	code = code || !user ? code : find_user(cli, &user);
 	if (code) {
 		return code;
 	}
@@ -83,7 +124,7 @@ int cli_run_token_add(struct cli *cli)
 		json_put_str(&out, STR("label"), str_of(label));
 	}
 	if (user) {
-		json_put_str(&out, STR("user"), str_of(user));
+		json_put_str(&out, STR("user_id"), str_of(user));
 	}
 	if (seconds) {
 		json_put_int(&out, STR("expires_in_s"), seconds);
@@ -112,7 +153,7 @@ int cli_run_token_list(struct cli *cli)
 	static const struct cli_column columns[] = {
 		{"ID", "id", CLI_CELL_ID},
 		{"LABEL", "label", CLI_CELL_TEXT},
-		{"USER", "principal.name|principal_name|user|principal_id", CLI_CELL_TEXT},
+		{"USER", "principal_id", CLI_CELL_ID},
 		{"CREATED", "created_at", CLI_CELL_TIME},
 		{"EXPIRES", "expires_at", CLI_CELL_TIME},
 		{NULL, NULL, CLI_CELL_TEXT},
@@ -179,17 +220,11 @@ int cli_run_user_list(struct cli *cli)
 
 static int read_key(struct cli *cli, struct buf *key)
 {
+	struct str prompt = arena_format(&cli->arena, "Key for %s (not shown): ", cli->operands[0]);
 	int signals = cli_signals_open();
 	struct str trimmed;
-	enum err err;
+	enum err err = cli_read_line(signals, prompt, key);
 
-	if (cli->term.in) {
-		fprintf(stderr, "Key for ");
-		cli_put_clean(stderr, str_of(cli->operands[0]));
-		fprintf(stderr, " (not shown): ");
-		fflush(stderr);
-	}
-	err = cli_read_line(signals, true, key);
 	cli_signals_close(&signals);
 	if (err == ERR_CANCELLED) {
 		return CLI_INTERRUPTED;
@@ -262,7 +297,8 @@ int cli_run_key_list(struct cli *cli)
 	static const struct cli_column columns[] = {
 		{"ID", "id", CLI_CELL_ID},
 		{"PROVIDER", "provider", CLI_CELL_TEXT},
-		{"KEY", "shown|hint|last4", CLI_CELL_TEXT},
+		{"KEY", "shown", CLI_CELL_TEXT},
+		{"SCOPE", "scope", CLI_CELL_TEXT},
 		{"BASE URL", "base_url", CLI_CELL_TEXT},
 		{"CREATED", "created_at", CLI_CELL_TIME},
 		{NULL, NULL, CLI_CELL_TEXT},

@@ -209,7 +209,7 @@ static enum err read_byte(int signals, char *out)
 	return got == 1 ? ERR_OK : got == 0 ? ERR_END : errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
 }
 
-enum err cli_read_line(int signals, bool hidden, struct buf *line)
+enum err cli_read_line(int signals, struct str hidden_prompt, struct buf *line)
 {
 	struct termios shown;
 	bool changed = false;
@@ -217,11 +217,14 @@ enum err cli_read_line(int signals, bool hidden, struct buf *line)
 	char byte = 0;
 
 	buf_clear(line);
-	if (hidden && tcgetattr(STDIN_FILENO, &shown) == 0) {
+	if (hidden_prompt.at && tcgetattr(STDIN_FILENO, &shown) == 0) {
 		struct termios silent = shown;
 
+		/* Echo goes before the prompt comes: who is asked may type at once. */
 		silent.c_lflag &= ~(tcflag_t)ECHO;
 		changed = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
+		cli_put_clean(stderr, hidden_prompt);
+		fflush(stderr);
 	}
 	/* Byte by byte: what stands behind the newline is the next line's, and a terminal gives whole lines anyway. */
 	while (err == ERR_OK || err == ERR_AGAIN) {

@@ -353,6 +353,15 @@ def test_verbs_send(stub, arguments, method, path, body):
     assert request["headers"]["Authorization"] == f"Bearer {TOKEN}"
 
 
+def test_a_user_is_found_by_name_or_id(stub):
+    stub.list("/v1/users", [{"id": UUID % number, "name": f"user {number}"} for number in range(130)])
+    stub.on("POST", "/v1/tokens", 201, {"id": "t", "token": "guild_new"})
+    for given in ("user 120", UUID % 120):
+        assert guild("token", "add", "--user", given, url=stub.url)[1] == "guild_new\n"
+        assert stub.seen[-1]["body"] == {"user_id": UUID % 120}
+    assert guild("token", "add", "--user", "nobody", url=stub.url)[0] == 5
+
+
 def test_filters_are_sent(stub):
     stub.list("/v1/executions", [])
     stub.list("/v1/audit", [])
