@@ -116,6 +116,10 @@ static enum err request_copy(struct execution *execution, const struct chat_requ
 	    id_parse(&execution->guild->id_secret, ID_SESSION, session, &execution->session_id) != ERR_OK) {
 		execution->session_id = -1;
 	}
+	/* A refusal names the session as well, long before RECORD. */
+	if (execution->session_id > 0) {
+		execution->session_text = id_format(&execution->guild->id_secret, ID_SESSION, execution->session_id);
+	}
 	return ERR_OK;
 }
 

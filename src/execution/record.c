@@ -72,7 +72,7 @@ static enum err entry_make(struct execution *execution, bool refused, struct str
 		entry.agent_id = id_str(&execution->agent_text);
 		entry.agent_name = execution->agent_name;
 	}
-	if (execution->session_id != 0 && !(refused && execution->session_new)) {
+	if (execution->session_id > 0 && !(refused && execution->session_new)) {
 		entry.session_id = id_str(&execution->session_text);
 	}
 	if (refused) {

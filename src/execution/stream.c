@@ -284,7 +284,7 @@ void flow_over(struct execution *execution, enum execution_state end, int64_t au
 		metric_add(METRIC_EXECUTIONS_FAILED, 1);
 		log_at(execution->end_err == ERR_CANCELLED ? LOG_INFO : LOG_WARN, "run_failed", log_s("execution", id_str(&execution->id_text)),
 		       log_s("code", err_row(err_public(execution->end_err))->code), log_s("agent", execution->agent_name),
-		       log_s("reason", str_of(execution->end_reason)),
+		       log_s("reason", str_of(execution->end_reason)), log_s("request", execution->trace_id),
 		       log_i("duration_ms", (execution->finished_mono_us - execution->started_mono_us) / 1000));
 	}
 	flow_enter_state(execution, end, execution->end_reason);

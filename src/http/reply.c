@@ -306,7 +306,9 @@ void http_reply_problem(struct http_request *request, const struct http_problem 
 	char text[24];
 
 	check(problem->err != ERR_OK);
-	note_fault(request, problem->err);
+	if (!problem->logged) {
+		note_fault(request, problem->err);
+	}
 	if (wait_ms) {
 		snprintf(text, sizeof(text), "%lld", (long long)((wait_ms + 999) / 1000));
 		http_reply_header(request, "Retry-After", str_of(text));
