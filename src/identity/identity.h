@@ -99,8 +99,7 @@ void token_reply(struct guild *guild, struct http_request *request, const struct
 	{"expires_at", HTTP_STRING, false, 1, 40, NULL, "when it ends, ISO-8601"}, \
 	{"expires_in_s", HTTP_INT, false, 1, 315360000, NULL, "seconds until it ends"}
 
-/* /v1/me, /v1/users; /v1/tokens */
+/* /v1/me, /v1/users, /v1/tokens */
 extern const struct http_route identity_routes[];
-extern const struct http_route token_routes[];
 
 #endif

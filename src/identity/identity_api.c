@@ -1,4 +1,4 @@
-/* identity_api.c - /v1/me, /v1/users. */
+/* identity_api.c - /v1/me, /v1/users, and the rows of /v1/tokens. */
 #include "base/limits.h"
 #include "command/query.h"
 #include "identity/identity_priv.h"
@@ -352,5 +352,11 @@ const struct http_route identity_routes[] = {
 	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200, handle_user_get},
 	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role.",
 	 user_patch_members, NULL, "principal", 200, handle_user_patch},
+	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL, identity_token_list_query,
+	 "list:token", 200, identity_handle_token_list},
+	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.", identity_token_create_members, NULL,
+	 "token", 201, identity_handle_token_create},
+	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL, NULL, NULL, 204,
+	 identity_handle_token_delete},
 	{.path = NULL},
 };

@@ -37,6 +37,12 @@ bool identity_may_rule(const struct caller *caller, const struct principal *prin
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
 const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text);
 
+/* token_api.c: what the rows of /v1/tokens name. */
+extern const struct http_member identity_token_list_query[], identity_token_create_members[];
+void identity_handle_token_list(struct http_request *request, void *ctx);
+void identity_handle_token_create(struct http_request *request, void *ctx);
+void identity_handle_token_delete(struct http_request *request, void *ctx);
+
 /* identity_store.c */
 enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us) MUST_USE;
 /* The oldest; 0 when there is none. */

@@ -1,4 +1,4 @@
-/* token_api.c - /v1/tokens. */
+/* token_api.c - /v1/tokens (its rows stand in identity_api.c). */
 #include "base/limits.h"
 #include "base/timefmt.h"
 #include "command/query.h"
@@ -23,12 +23,12 @@ static void token_revoke_finish(struct command *base);
 static const struct command_row token_create_row = {"token_create", "grant", token_create_apply, NULL, token_create_finish};
 static const struct command_row token_revoke_row = {"token_revoke", "revoke", token_revoke_apply, NULL, token_revoke_finish};
 
-static const struct http_member token_list_query[] = {
+const struct http_member identity_token_list_query[] = {
 	QUERY_LIST_MEMBERS,
 	{"user", HTTP_STRING, false, 1, 255, NULL, "of this user, for admins"},
 	{.name = NULL},
 };
-static const struct http_member token_create_members[] = {
+const struct http_member identity_token_create_members[] = {
 	{"user_id", HTTP_STRING, false, 1, 255, NULL, "for this user, for admins; the caller when absent"},
 	TOKEN_MEMBERS,
 	{.name = NULL},
@@ -124,7 +124,7 @@ static int64_t token_subject(struct guild *guild, struct http_request *request, 
 	return principal->id;
 }
 
-static void handle_token_list(struct http_request *request, void *ctx)
+void identity_handle_token_list(struct http_request *request, void *ctx)
 {
 	struct str user = STR("");
 	bool given = http_query_str(request, "user", &user);
@@ -139,7 +139,7 @@ static void handle_token_list(struct http_request *request, void *ctx)
 	}
 }
 
-static void handle_token_create(struct http_request *request, void *ctx)
+void identity_handle_token_create(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	struct str user = STR("");
@@ -197,7 +197,7 @@ static void token_create_finish(struct command *base)
 					 .text = str_make(command->text, TOKEN_TEXT_LEN)});
 }
 
-static void handle_token_delete(struct http_request *request, void *ctx)
+void identity_handle_token_delete(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	int64_t id;
@@ -262,13 +262,3 @@ static void token_revoke_finish(struct command *base)
 	}
 	http_reply_empty(command->change.request, 204);
 }
-
-const struct http_route token_routes[] = {
-	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL, token_list_query,
-	 "list:token", 200, handle_token_list},
-	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.", token_create_members, NULL,
-	 "token", 201, handle_token_create},
-	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL, NULL, NULL, 204,
-	 handle_token_delete},
-	{.path = NULL},
-};

@@ -9,7 +9,7 @@
 
 static const struct http_member create_members[] = {
 	{"agent", HTTP_STRING, false, 1, 255, NULL, "id or handle of the agent that answers"},
-	{"title", HTTP_STRING, false, 0, 200, NULL, "made from the first message when absent"},
+	{"title", HTTP_STRING, false, 0, 200, NULL, "what it is about"},
 	{.name = NULL},
 };
 static const struct http_member patch_members[] = {
