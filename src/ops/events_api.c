@@ -1,0 +1,231 @@
+/* events_api.c - the bus over HTTP: GET /v1/events as an event stream, POST /v1/events. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "ops/feed_priv.h"
+
+/* Lives in the request's arena, which passes to the stream. */
+struct listener {
+	struct feed feed;
+	struct owner_check check;
+	struct http_request *request; /* until the stream starts */
+	struct http_stream *stream;
+	struct feed_after after;
+	struct topic_name *topics;
+	unsigned topic_count;
+};
+
+static void listener_checked(struct owner_check *check, enum err err);
+static void listener_start(struct listener *listener);
+static enum err send(struct feed *feed, struct bus_event *event);
+static void gap(struct feed *feed, int64_t from, int64_t to);
+static void recovered(struct feed *feed, int64_t count, int64_t offset);
+static size_t queued_bytes(struct feed *feed);
+static void on_drained(struct http_stream *stream, void *owner);
+static void on_closed(struct http_stream *stream, void *owner);
+
+static const struct feed_handler feed_handler = {send, gap, recovered, queued_bytes};
+static const struct http_stream_handler stream_handler = {on_drained, on_closed};
+
+static struct listener *listener_of(struct feed *feed)
+{
+	return container_of(feed, struct listener, feed);
+}
+
+/* "<execution>:<epoch>:<seq>": where a stream frame was the newest thing seen, the offset of events is not known. */
+static bool is_stream_id(struct guild *guild, struct str id)
+{
+	int64_t execution;
+	return id.len > ID_TEXT_LEN && id.at[ID_TEXT_LEN] == ':' &&
+	       id_parse(&guild->id_secret, ID_EXECUTION, str_sub(id, 0, ID_TEXT_LEN), &execution) == ERR_OK;
+}
+
+/* ?after=, or Last-Event-ID of a client that comes back. False: answered. */
+static bool after_read(struct guild *guild, struct http_request *request, struct feed_after *out)
+{
+	struct str last = http_header(request, STR("Last-Event-ID"));
+	struct str text = STR_NONE;
+	bool asked = http_query_str(request, "after", &text);
+	*out = (struct feed_after){.given = false};
+	if (last.at != NULL && last.len > 0 && !is_stream_id(guild, last)) {
+		asked = true;
+		text = last;
+	} else if (last.at != NULL && last.len > 0) {
+		/* An epoch that no store has: everything up to now is told as a gap. */
+		*out = (struct feed_after){.given = true, .epoch = -1};
+		return true;
+	}
+	if (!asked) {
+		return true;
+	}
+	out->given = true;
+	if (!cursor_parse(text, &out->epoch, &out->offset)) {
+		http_reply_error(request, ERR_MALFORMED, "An offset, or \"epoch:offset\", is wanted as cursor.");
+		return false;
+	}
+	return true;
+}
+
+static enum err topics_read(struct guild *guild, struct listener *listener, struct str names, int64_t *ids)
+{
+	struct http_request *request = listener->request;
+	struct str name;
+	enum err err = ops_govern(guild, &request->caller, STR("subscribe"));
+	while (err == ERR_OK && str_split(&names, ',', &name)) {
+		struct topic_name *topic = &listener->topics[listener->topic_count++];
+		err = topic_subscribe_check(guild, &request->caller, name, topic);
+		if (err == ERR_OK && topic->execution != 0) {
+			ids[listener->check.count++] = topic->execution;
+		}
+	}
+	return err;
+}
+
+static size_t names_count(struct str names)
+{
+	size_t count = 0;
+	struct str name;
+	while (str_split(&names, ',', &name)) {
+		count++;
+	}
+	return count;
+}
+
+void events_get_handle(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	struct listener *listener = arena_new(&request->arena, struct listener);
+	struct str names = STR("");
+	(void)http_query_str(request, "topics", &names);
+	size_t count = names_count(names);
+	struct topic_name *topics = listener != NULL ? arena_array(&request->arena, struct topic_name, count + 1) : NULL;
+	int64_t *ids = topics != NULL ? arena_array(&request->arena, int64_t, count + 1) : NULL;
+	if (ids == NULL) {
+		http_reply_error(request, ERR_MEMORY, NULL);
+		return;
+	}
+	listener->request = request;
+	listener->topics = topics;
+	listener->check.ids = ids;
+	listener->check.caller = request->caller;
+	listener->check.answer = listener_checked;
+	if (!after_read(guild, request, &listener->after)) {
+		return;
+	}
+	enum err err = topics_read(guild, listener, names, ids);
+	feed_init(&listener->feed, guild, request->loop, &feed_handler);
+	if (err == ERR_OK && listener->check.count > 0) {
+		err = owner_check_start(guild, request->loop, &listener->check);
+		if (err == ERR_OK) {
+			return;
+		}
+	}
+	if (err == ERR_INVALID) {
+		http_reply_invalid(request, "topics", "A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-.");
+	} else if (err != ERR_OK) {
+		http_reply_error(request, err, NULL);
+	} else {
+		listener_start(listener);
+	}
+}
+
+static void listener_checked(struct owner_check *check, enum err err)
+{
+	struct listener *listener = container_of(check, struct listener, check);
+	if (err != ERR_OK) {
+		http_reply_error(listener->request, err, NULL);
+	} else {
+		listener_start(listener);
+	}
+}
+
+/* The stream first: when it cannot start, the listener is gone with its request. */
+static void listener_start(struct listener *listener)
+{
+	struct http_request *request = listener->request;
+	int64_t offset;
+	listener->request = NULL;
+	listener->feed.subscriber.is_admin = caller_is_admin(&request->caller);
+	if (http_stream_start(request, &stream_handler, listener, &listener->stream) != ERR_OK) {
+		return;
+	}
+	if (feed_subscribe(&listener->feed, listener->topics, listener->topic_count, &listener->after, &offset) != ERR_OK) {
+		http_stream_end(listener->stream);
+	}
+}
+
+/* ---- what the feed gives ---- */
+
+static enum err send_take(struct listener *listener, struct frame *frame)
+{
+	enum err err = frame != NULL ? http_stream_send_take(listener->stream, frame) : ERR_OK;
+	if (err != ERR_OK) {
+		http_stream_end(listener->stream);
+	}
+	return err;
+}
+
+static enum err send(struct feed *feed, struct bus_event *event)
+{
+	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_SSE);
+	return frame != NULL ? send_take(listener_of(feed), frame_hold(frame)) : ERR_OK;
+}
+
+static void gap(struct feed *feed, int64_t from, int64_t to)
+{
+	char id[48], text[160];
+	snprintf(id, sizeof(id), "%lld:%lld", (long long)feed->guild->epoch, (long long)to);
+	snprintf(text, sizeof(text), "{\"type\":\"gap\",\"from\":%lld,\"to\":%lld,\"epoch\":%lld}", (long long)from, (long long)to,
+		 (long long)feed->guild->epoch);
+	feed->dead = send_take(listener_of(feed), http_sse_frame(str_of(id), STR("gap"), str_of(text))) != ERR_OK || feed->dead;
+}
+
+static void recovered(struct feed *feed, int64_t count, int64_t offset)
+{
+	char id[48], text[160];
+	snprintf(id, sizeof(id), "%lld:%lld", (long long)feed->guild->epoch, (long long)offset);
+	snprintf(text, sizeof(text), "{\"type\":\"recovered\",\"count\":%lld,\"offset\":%lld,\"epoch\":%lld}", (long long)count,
+		 (long long)offset, (long long)feed->guild->epoch);
+	feed->dead = send_take(listener_of(feed), http_sse_frame(str_of(id), STR("recovered"), str_of(text))) != ERR_OK || feed->dead;
+}
+
+static size_t queued_bytes(struct feed *feed)
+{
+	return http_stream_queued_bytes(listener_of(feed)->stream);
+}
+
+static void on_drained(struct http_stream *stream, void *owner)
+{
+	struct listener *listener = owner;
+	(void)stream;
+	feed_drained(&listener->feed);
+}
+
+static void on_closed(struct http_stream *stream, void *owner)
+{
+	struct listener *listener = owner;
+	(void)stream;
+	feed_fini(&listener->feed);
+}
+
+/* ---- POST ---- */
+
+void events_post_handle(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	struct publish_input input = {.topics = json_member(request->body, STR("topics")), .type = STR(""),
+				      .data = json_member(request->body, STR("data"))};
+	struct bus_event *event;
+	const char *detail = NULL;
+	(void)http_body_str(request, "type", &input.type);
+	enum err err = publish_make(guild, &request->caller, &input, &event, &detail);
+	if (err == ERR_INVALID) {
+		http_reply_invalid(request, "", detail);
+	} else if (err != ERR_OK) {
+		http_reply_error(request, err, detail);
+	} else {
+		http_reply_empty(request, 202);
+		bus_publish_take(guild->bus, event);
+	}
+}

@@ -1,0 +1,85 @@
+/* ops.c - the rows of the doors that show the server itself. */
+#include "ops/ops.h"
+
+#include "base/mem.h"
+#include "command/query.h"
+#include "ops/ops_priv.h"
+
+#define OPENAPI_BYTES_MAX 4194304
+
+struct ops {
+	struct buf openapi;
+};
+
+static const struct http_member events_query[] = {
+	{"topics", HTTP_ARRAY, true, 1, 256, NULL, "names of topics, separated by commas"},
+	{"after", HTTP_STRING, false, 1, 64, NULL, "newest offset seen, or epoch:offset"},
+	{.name = NULL},
+};
+static const struct http_member events_body[] = {
+	{"type", HTTP_STRING, true, 3, 128, NULL, "x.<name>"},
+	{"topics", HTTP_ARRAY, true, 1, LIMIT_TOPICS_EVENT, NULL, "plain topics, or the own user's"},
+	{"data", HTTP_ANY, false, 0, 0, NULL, "any JSON"},
+	{.name = NULL},
+};
+static const struct http_member audit_query[] = {
+	QUERY_LIST_MEMBERS,
+	{"agent", HTTP_STRING, false, 1, LIMIT_ID_BYTES, NULL, "id or handle"},
+	{"principal", HTTP_STRING, false, 1, LIMIT_ID_BYTES, NULL, "id of who asked for it"},
+	{"action", HTTP_STRING, false, 1, LIMIT_ACTION_BYTES, NULL, "name of the action"},
+	{"outcome", HTTP_STRING, false, 1, 32, NULL, "started, completed, failed, cancelled, timed_out, interrupted or changed"},
+	{"since", HTTP_STRING, false, 1, 64, NULL, "not before this time"},
+	{"until", HTTP_STRING, false, 1, 64, NULL, "not after this time"},
+	{.name = NULL},
+};
+
+const struct http_route ops_routes[] = {
+	{HTTP1_GET, "/v1/ws", ROLE_VIEWER, HTTP_UPGRADE | HTTP_OPEN | HTTP_AGENT_OK, NULL,
+	 "Opens a WebSocket that speaks guild.v1; signs in by header or first message.", NULL, NULL, NULL, 101, socket_handle},
+	{HTTP1_GET, "/v1/events", ROLE_VIEWER, HTTP_AGENT_OK, "subscribe", "Streams the events of topics; Last-Event-ID goes on after it.",
+	 NULL, events_query, "stream", 200, events_get_handle},
+	{HTTP1_POST, "/v1/events", ROLE_MEMBER, 0, "publish", "Publishes an event of a type x.<name>.", events_body, NULL, NULL, 202,
+	 events_post_handle},
+	{HTTP1_GET, "/v1/audit", ROLE_MEMBER, 0, "read", "Lists audit entries, newest first: all of them for admins, else one's own.", NULL,
+	 audit_query, "list:audit_entry", 200, audit_list_handle},
+	{HTTP1_GET, "/v1/audit/verify", ROLE_ADMIN, 0, "read", "Walks the audit log and names the first bad entry.", NULL, NULL,
+	 "audit_report", 200, audit_verify_handle},
+	{HTTP1_GET, "/healthz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "Says how the server is; more to admins.", NULL, NULL, "health",
+	 200, health_handle},
+	{HTTP1_GET, "/readyz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "503 while degraded or stopping.", NULL, NULL, "health", 200,
+	 ready_handle},
+	{HTTP1_GET, "/metrics", ROLE_ADMIN, HTTP_TEXT | HTTP_UNLIMITED, NULL, "Figures in the text format of Prometheus.", NULL, NULL, NULL,
+	 200, metrics_handle},
+	{HTTP1_GET, "/openapi.json", ROLE_VIEWER, HTTP_OPEN, NULL, "This document.", NULL, NULL, "object", 200, openapi_handle},
+	{.path = NULL},
+};
+
+enum err ops_create(struct guild *guild, struct ops **out)
+{
+	struct ops *ops = mem_alloc(sizeof(*ops));
+	*out = ops;
+	if (ops == NULL) {
+		return ERR_MEMORY;
+	}
+	buf_init(&ops->openapi, OPENAPI_BYTES_MAX);
+	enum err err = openapi_render(http_server_routes(guild->http), &ops->openapi);
+	if (err != ERR_OK) {
+		ops_destroy(out);
+	}
+	return err;
+}
+
+void ops_destroy(struct ops **ops)
+{
+	if (*ops != NULL) {
+		buf_fini(&(*ops)->openapi);
+		mem_free(*ops);
+		*ops = NULL;
+	}
+}
+
+void openapi_handle(struct http_request *request, void *ctx)
+{
+	struct guild *guild = ctx;
+	http_reply_json(request, 200, buf_str(&guild->ops->openapi));
+}

@@ -1,0 +1,76 @@
+/*
+ * ops_priv.h - what the files of ops/ share: handlers of the rows, topic names, ownership, pure rendering.
+ *
+ * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c.
+ * Not for: other folders (ops.h).
+ * Threads: handlers on their request's loop; owner checks run on a reader and answer on their home loop.
+ * Memory:  said at each struct.
+ */
+#ifndef GUILD_OPS_OPS_PRIV_H
+#define GUILD_OPS_OPS_PRIV_H
+
+#include "base/limits.h"
+#include "ops/ops.h"
+
+/* ---- rows ---- */
+void socket_handle(struct http_request *request, void *ctx);
+void events_get_handle(struct http_request *request, void *ctx);
+void events_post_handle(struct http_request *request, void *ctx);
+void health_handle(struct http_request *request, void *ctx);
+void ready_handle(struct http_request *request, void *ctx);
+void metrics_handle(struct http_request *request, void *ctx);
+void openapi_handle(struct http_request *request, void *ctx);
+void audit_list_handle(struct http_request *request, void *ctx);
+void audit_verify_handle(struct http_request *request, void *ctx);
+struct str ops_openapi(const struct ops *ops);
+
+/* ---- openapi.c: pure ---- */
+/* The OpenAPI 3.1 document of all rows. ERR_LIMIT. */
+enum err openapi_render(const struct http_route *const *tables, struct buf *out) MUST_USE;
+/* Is there a component of that name? */
+bool openapi_schema_known(struct str name);
+
+/* ---- topic.c: names, and who may see them (T1) ---- */
+struct topic_name {
+	char text[LIMIT_TOPIC_BYTES + 1];
+	size_t len;
+	int64_t execution; /* != 0: only after its owner has been checked */
+};
+static inline struct str topic_str(const struct topic_name *t) { return (struct str){t->text, t->len}; }
+/* The name as the bus has it, when caller may subscribe to it. ERR_TOPIC-like refusals: ERR_INVALID for a malformed name, ERR_NOT_FOUND for
+ * one that is not there or not for this caller (the same answer). */
+enum err topic_subscribe_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out) MUST_USE;
+/* The same for publishing. */
+enum err topic_publish_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out) MUST_USE;
+/* May an agent do that action now? ERR_OK for humans. */
+enum err ops_govern(struct guild *guild, const struct caller *caller, struct str action) MUST_USE;
+
+/* A client's event for the bus: type "x.<name>" on topics it may publish on. Rows of the body first, then the check. */
+struct publish_input {
+	struct json topics;   /* array of strings */
+	struct str type;
+	struct json data;     /* not there: null */
+};
+/* ERR_INVALID, ERR_NOT_FOUND, ERR_MEMORY, ERR_LIMIT; *detail is static, or NULL. */
+enum err publish_make(struct guild *guild, const struct caller *caller, const struct publish_input *input, struct bus_event **out,
+		      const char **detail) MUST_USE;
+
+/* ---- ops_store.c ---- */
+/* ERR_NOT_FOUND. */
+enum err ops_turn_owner(struct db *db, int64_t execution, int64_t *owner, int64_t *workspace) MUST_USE;
+
+/* Do these executions belong to caller (or is it an admin of their workspace)? The embedder fills ids, caller and answer, then starts it;
+ * answer runs on the loop that started it, exactly once when start gave ERR_OK. ids are borrowed until then. */
+struct owner_check {
+	struct read_job job;
+	struct caller caller;
+	const int64_t *ids;
+	unsigned count;
+	void (*answer)(struct owner_check *check, enum err err);
+};
+enum err owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check) MUST_USE;
+
+/* "12", or "7:12" with an epoch in front. False when it is neither. *epoch = 0 when it is not said. */
+bool cursor_parse(struct str text, int64_t *epoch, int64_t *offset);
+
+#endif

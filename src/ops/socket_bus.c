@@ -1,0 +1,383 @@
+/* socket_bus.c - topics, events and streams of one client. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "ops/socket_priv.h"
+
+struct viewing {
+	struct client *client;
+	struct execution_viewer *viewer;
+	int64_t execution;
+};
+
+/* A subscribe or resume that waits for the owners of executions to be known. */
+struct owner_operation {
+	struct operation operation; /* first */
+	struct owner_check check;
+	struct feed_after after;
+	int64_t ids[1];             /* resume: the execution, with after as its cursor */
+	unsigned topic_count;
+	struct topic_name *topics;  /* subscribe; behind this struct, then the ids */
+};
+
+static enum err feed_send(struct feed *feed, struct bus_event *event);
+static void feed_gap(struct feed *feed, int64_t from, int64_t to);
+static void feed_recovered(struct feed *feed, int64_t count, int64_t offset);
+static size_t feed_queued_bytes(struct feed *feed);
+static void subscribe_answer(struct client *client, struct str ref, const struct topic_name *topics, unsigned count,
+			     const struct feed_after *after);
+static void subscribe_checked(struct owner_check *check, enum err err);
+static void resume_checked(struct owner_check *check, enum err err);
+static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq);
+static void viewer_ended(void *ctx, enum err err);
+static void viewing_free(struct feed_run *run);
+
+const struct feed_handler client_feed_handler = {feed_send, feed_gap, feed_recovered, feed_queued_bytes};
+
+static struct client *client_of(struct feed *feed)
+{
+	return container_of(feed, struct client, feed);
+}
+
+/* ---- what the feed gives ---- */
+
+static enum err feed_send(struct feed *feed, struct bus_event *event)
+{
+	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_WS);
+	return frame != NULL ? client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
+}
+
+static void note_send(struct client *client, struct buf *text)
+{
+	struct frame *frame = buf_err(text) == ERR_OK ? websocket_frame(buf_str(text)) : NULL;
+	buf_fini(text);
+	if (frame == NULL || client_send_take(client, frame) != ERR_OK) {
+		client->feed.dead = true;
+	}
+}
+
+static void feed_gap(struct feed *feed, int64_t from, int64_t to)
+{
+	struct buf text;
+	buf_init(&text, 256);
+	buf_format(&text, "{\"type\":\"gap\",\"from\":%lld,\"to\":%lld,\"epoch\":%lld}", (long long)from, (long long)to,
+		   (long long)feed->guild->epoch);
+	note_send(client_of(feed), &text);
+}
+
+static void feed_recovered(struct feed *feed, int64_t count, int64_t offset)
+{
+	struct buf text;
+	buf_init(&text, 256);
+	buf_format(&text, "{\"type\":\"recovered\",\"count\":%lld,\"offset\":%lld,\"epoch\":%lld}", (long long)count, (long long)offset,
+		   (long long)feed->guild->epoch);
+	note_send(client_of(feed), &text);
+}
+
+static size_t feed_queued_bytes(struct feed *feed)
+{
+	return websocket_queued_bytes(client_of(feed)->socket);
+}
+
+/* ---- subscribe, unsubscribe ---- */
+
+enum err client_auto_subscribe(struct client *client)
+{
+	const struct caller *caller = websocket_caller(client->socket);
+	struct id_text user = id_format(&client->guild->id_secret, ID_PRINCIPAL, caller->principal);
+	struct id_text workspace = id_format(&client->guild->id_secret, ID_WORKSPACE, caller->workspace);
+	struct topic_name topics[2] = {{.len = 0}, {.len = 0}};
+	int64_t offset;
+	topics[0].len = (size_t)snprintf(topics[0].text, sizeof(topics[0].text), "user:%s", user.text);
+	topics[1].len = (size_t)snprintf(topics[1].text, sizeof(topics[1].text), "workspace:%s", workspace.text);
+	client->feed.subscriber.is_admin = caller_is_admin(caller);
+	return feed_subscribe(&client->feed, topics, 2, NULL, &offset);
+}
+
+/* An offset, or {epoch, offset}. */
+static bool after_read(struct json value, struct feed_after *out)
+{
+	*out = (struct feed_after){.given = json_kind(value) != JSON_NULL};
+	if (!out->given || json_get_int(value, &out->offset)) {
+		return out->offset >= 0;
+	}
+	return json_kind(value) == JSON_OBJECT && json_size(value) == 2 && json_get_int(json_member(value, STR("epoch")), &out->epoch) &&
+	       json_get_int(json_member(value, STR("offset")), &out->offset) && out->epoch > 0 && out->offset >= 0;
+}
+
+void subscribe_message(struct message *message)
+{
+	struct client *client = message->client;
+	const struct caller *caller = websocket_caller(client->socket);
+	struct json names = json_member(message->body, STR("topics"));
+	unsigned count = json_size(names);
+	struct owner_operation *wait = operation_new(message, sizeof(*wait) + count * (sizeof(struct topic_name) + sizeof(int64_t)));
+	if (wait == NULL) {
+		return;
+	}
+	wait->topics = (struct topic_name *)(wait + 1);
+	wait->topic_count = count;
+	int64_t *ids = (int64_t *)(wait->topics + count);
+	const char *detail = NULL;
+	enum err err = ops_govern(client->guild, caller, STR("subscribe"));
+	for (unsigned i = 0; i < count && err == ERR_OK; i++) {
+		struct str name = STR("");
+		(void)json_get_str(json_element(names, i), &name);
+		err = topic_subscribe_check(client->guild, caller, name, &wait->topics[i]);
+		detail = err == ERR_INVALID ? "/topics: A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-." : NULL;
+		if (err == ERR_OK && wait->topics[i].execution != 0) {
+			ids[wait->check.count++] = wait->topics[i].execution;
+		}
+	}
+	if (err == ERR_OK && !after_read(json_member(message->body, STR("after")), &wait->after)) {
+		err = ERR_INVALID;
+		detail = "/after: An offset or {epoch, offset} is wanted here.";
+	}
+	wait->check.ids = ids;
+	wait->check.caller = *caller;
+	wait->check.answer = subscribe_checked;
+	if (err == ERR_OK && wait->check.count > 0) {
+		err = owner_check_start(client->guild, client->feed.loop, &wait->check);
+		if (err == ERR_OK) {
+			return;
+		}
+	}
+	if (err == ERR_OK) {
+		subscribe_answer(client, message->ref, wait->topics, count, &wait->after);
+	} else {
+		answer_error(client, message->ref, err, detail);
+	}
+	operation_free(&wait->operation);
+}
+
+static void subscribe_checked(struct owner_check *check, enum err err)
+{
+	struct owner_operation *wait = container_of(check, struct owner_operation, check);
+	struct client *client = wait->operation.client;
+	if (client != NULL && err == ERR_OK) {
+		subscribe_answer(client, operation_ref(&wait->operation), wait->topics, wait->topic_count, &wait->after);
+	} else if (client != NULL) {
+		answer_error(client, operation_ref(&wait->operation), err, NULL);
+	}
+	operation_free(&wait->operation);
+}
+
+static void subscribe_answer(struct client *client, struct str ref, const struct topic_name *topics, unsigned count,
+			     const struct feed_after *after)
+{
+	int64_t offset = 0;
+	enum err err = feed_subscribe(&client->feed, topics, count, after, &offset);
+	if (err != ERR_OK) {
+		answer_error(client, ref, err, err == ERR_LIMIT ? "This connection has too many topics." : NULL);
+		return;
+	}
+	struct answer answer;
+	answer_begin(&answer, client, STR("ok"), ref);
+	json_name(&answer.json, STR("topics"));
+	json_array(&answer.json);
+	for (unsigned i = 0; i < count; i++) {
+		json_str(&answer.json, topic_str(&topics[i]));
+	}
+	json_array_end(&answer.json);
+	json_put_int(&answer.json, STR("offset"), offset);
+	json_put_int(&answer.json, STR("epoch"), client->guild->epoch);
+	answer_end(&answer);
+}
+
+/* Leaving what one is not subscribed to is no error. */
+void unsubscribe_message(struct message *message)
+{
+	struct client *client = message->client;
+	struct json_iter iter = json_iter(json_member(message->body, STR("topics")));
+	struct json element;
+	int64_t count = 0;
+	while (json_next(&iter, NULL, &element)) {
+		struct topic_name topic;
+		struct str name = STR("");
+		(void)json_get_str(element, &name);
+		if (topic_subscribe_check(client->guild, websocket_caller(client->socket), name, &topic) == ERR_OK) {
+			count += feed_unsubscribe(&client->feed, topic_str(&topic));
+		}
+	}
+	struct answer answer;
+	answer_begin(&answer, client, STR("ok"), message->ref);
+	json_put_int(&answer.json, STR("count"), count);
+	answer_end(&answer);
+}
+
+/* ---- publish ---- */
+
+void publish_message(struct message *message)
+{
+	static const struct http_member event_members[] = {
+		{"type", HTTP_STRING, true, 3, 128, NULL, "x.<name>"},
+		{"data", HTTP_ANY, false, 0, 0, NULL, "any JSON"},
+		{.name = NULL},
+	};
+	struct client *client = message->client;
+	struct json body = json_member(message->body, STR("event"));
+	struct publish_input input = {.topics = json_member(message->body, STR("topics")), .type = STR(""),
+				      .data = json_member(body, STR("data"))};
+	struct bus_event *event;
+	struct str pointer;
+	const char *fault = http_members_fault(message->arena, event_members, body, &pointer);
+	if (fault != NULL) {
+		struct str detail = arena_format(message->arena, "/event%.*s: %s", STR_FMT(pointer), fault);
+		answer_error(client, message->ref, ERR_INVALID, detail.at);
+		return;
+	}
+	(void)json_get_str(json_member(body, STR("type")), &input.type);
+	enum err err = publish_make(client->guild, websocket_caller(client->socket), &input, &event, &fault);
+	if (err != ERR_OK) {
+		answer_error(client, message->ref, err, fault);
+		return;
+	}
+	answer_ok(client, message->ref);
+	bus_publish_take(client->guild->bus, event);
+}
+
+/* ---- resume ---- */
+
+/* A number, or "epoch:seq". */
+static bool resume_after_read(struct json value, struct feed_after *out)
+{
+	struct str text;
+	*out = (struct feed_after){.given = true};
+	if (json_get_str(value, &text)) {
+		return cursor_parse(text, &out->epoch, &out->offset);
+	}
+	return json_get_int(value, &out->offset) && out->offset >= 0;
+}
+
+void resume_message(struct message *message)
+{
+	struct client *client = message->client;
+	const struct caller *caller = websocket_caller(client->socket);
+	struct str id = STR("");
+	struct feed_after after;
+	int64_t execution = 0;
+	if (!resume_after_read(json_member(message->body, STR("after")), &after)) {
+		answer_error(client, message->ref, ERR_INVALID, "/after: A number or \"epoch:seq\" is wanted here.");
+		return;
+	}
+	(void)json_get_str(json_member(message->body, STR("execution_id")), &id);
+	enum err err = ops_govern(client->guild, caller, STR("subscribe"));
+	if (err == ERR_OK) {
+		err = id_parse(&client->guild->id_secret, ID_EXECUTION, id, &execution);
+	}
+	if (err != ERR_OK) {
+		answer_error(client, message->ref, err, NULL);
+		return;
+	}
+	struct owner_operation *wait = operation_new(message, sizeof(*wait));
+	if (wait == NULL) {
+		return;
+	}
+	wait->after = after;
+	wait->ids[0] = execution;
+	wait->check.ids = wait->ids;
+	wait->check.count = 1;
+	wait->check.caller = *caller;
+	wait->check.answer = resume_checked;
+	err = owner_check_start(client->guild, client->feed.loop, &wait->check);
+	if (err != ERR_OK) {
+		answer_error(client, message->ref, err, NULL);
+		operation_free(&wait->operation);
+	}
+}
+
+/* The answer goes first: frames may come before execution_viewer_create has returned. */
+static enum err resume_start(struct client *client, struct str ref, int64_t execution, const struct feed_after *after)
+{
+	struct feed_run *run = feed_run_find(&client->feed, execution, true);
+	struct viewing *viewing = run != NULL ? mem_alloc(sizeof(*viewing)) : NULL;
+	if (viewing == NULL) {
+		return ERR_LIMIT;
+	}
+	if (run->owner != NULL) {
+		viewing_free(run);
+	}
+	*viewing = (struct viewing){.client = client, .execution = execution};
+	run->owner = viewing;
+	run->next = FEED_RUN_CLOSED;
+	answer_ok(client, ref);
+	struct execution_viewer_options options = {.execution = execution,
+						   .after_seq = after->offset,
+						   .after_epoch = after->epoch,
+						   .form = BUS_FORM_WS,
+						   .send_take = viewer_send_take,
+						   .ended = viewer_ended,
+						   .ctx = viewing};
+	enum err err = execution_viewer_create(client->guild->engine, client->feed.loop, &options, &viewing->viewer);
+	if (err != ERR_OK) {
+		run->owner = NULL;
+		mem_free(viewing);
+		answer_error(client, STR("null"), err, NULL);
+	}
+	return ERR_OK;
+}
+
+static void resume_checked(struct owner_check *check, enum err err)
+{
+	struct owner_operation *wait = container_of(check, struct owner_operation, check);
+	struct client *client = wait->operation.client;
+	if (client != NULL && err == ERR_OK) {
+		err = resume_start(client, operation_ref(&wait->operation), wait->ids[0], &wait->after);
+	}
+	if (client != NULL && err != ERR_OK) {
+		answer_error(client, operation_ref(&wait->operation), err, NULL);
+	}
+	operation_free(&wait->operation);
+}
+
+/* A viewer fetches again what found no room, so the queue is never filled to its cap here. */
+static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq)
+{
+	struct viewing *viewing = ctx;
+	(void)seq;
+	if (websocket_queued_bytes(viewing->client->socket) > LIMIT_CONN_QUEUE_BYTES / 2) {
+		frame_drop(&frame);
+		return ERR_TOO_SLOW;
+	}
+	return client_send_take(viewing->client, frame);
+}
+
+static void viewer_ended(void *ctx, enum err err)
+{
+	struct viewing *viewing = ctx;
+	struct client *client = viewing->client;
+	struct feed_run *run = feed_run_find(&client->feed, viewing->execution, false);
+	check(run != NULL && run->owner == viewing);
+	viewing_free(run);
+	if (err != ERR_OK && err != ERR_END) {
+		answer_error(client, STR("null"), err, NULL);
+	}
+}
+
+static void viewing_free(struct feed_run *run)
+{
+	struct viewing *viewing = run->owner;
+	execution_viewer_destroy(&viewing->viewer);
+	mem_free(viewing);
+	run->owner = NULL;
+}
+
+void client_viewers_drained(struct client *client)
+{
+	for (unsigned i = 0; client->feed.runs != NULL && i < FEED_RUNS_MAX; i++) {
+		struct viewing *viewing = client->feed.runs[i].owner;
+		if (viewing != NULL) {
+			execution_viewer_drained(viewing->viewer);
+		}
+	}
+}
+
+void client_viewers_destroy(struct client *client)
+{
+	for (unsigned i = 0; client->feed.runs != NULL && i < FEED_RUNS_MAX; i++) {
+		if (client->feed.runs[i].owner != NULL) {
+			viewing_free(&client->feed.runs[i]);
+		}
+	}
+}

@@ -1,0 +1,92 @@
+/*
+ * socket_priv.h - one client of the guild.v1 WebSocket protocol.
+ *
+ * For:     socket.c (life, sign-in, dispatch), socket_bus.c (topics, events, streams), socket_chat.c (runs).
+ * Not for: frames and close codes (http/), runs (execution/).
+ * Threads: its connection's loop.
+ * Memory:  a client lives until the socket's closed(); operations that wait for somebody else outlive it and then find client NULL.
+ */
+#ifndef GUILD_OPS_SOCKET_PRIV_H
+#define GUILD_OPS_SOCKET_PRIV_H
+
+#include "execution/execution.h"
+#include "identity/identity.h"
+#include "ops/feed_priv.h"
+
+#define SOCKET_REF_BYTES 132 /* a ref of 128 bytes as JSON, or a number */
+
+struct client {
+	struct feed feed;
+	struct guild *guild;
+	struct websocket *socket;
+	struct list operations;
+	unsigned operation_count;
+	bool signed_in, closing;
+	uint64_t sent, received;
+	int64_t bucket, bucket_us;   /* messages it may send now; as of when */
+	char request_id[64];
+};
+
+/* A message that is being handled. */
+struct message {
+	struct client *client;
+	struct arena *arena;
+	struct json body;
+	struct str ref;              /* JSON text: "null" when there was none */
+};
+
+/* Something asked of another part; the client may go meanwhile. */
+struct operation {
+	struct list link;
+	struct client *client;       /* NULL: gone */
+	struct guild *guild;
+	size_t ref_len;
+	char ref[SOCKET_REF_BYTES];
+};
+
+struct socket_row {
+	const char *type;
+	bool open;                   /* before sign-in too */
+	bool agent_ok;
+	enum role role_min;
+	const struct http_member *members;
+	void (*handle)(struct message *message);
+};
+extern const struct socket_row socket_rows[]; /* type == NULL at the end */
+
+/* size: of the struct that has a struct operation first. NULL, after the error answer, without memory or with too many under way. */
+void *operation_new(struct message *message, size_t size);
+/* Leaves its client and frees it. */
+void operation_free(struct operation *operation);
+static inline struct str operation_ref(const struct operation *o) { return (struct str){o->ref, o->ref_len}; }
+
+/* ---- answers: {"type":...,"ref":...} and what is put between begin and end ---- */
+struct answer {
+	struct client *client;
+	struct buf text;
+	struct json_out json;
+};
+void answer_begin(struct answer *answer, struct client *client, struct str type, struct str ref);
+void answer_end(struct answer *answer);
+void answer_ok(struct client *client, struct str ref);
+/* detail NULL: the error's own text. */
+void answer_error(struct client *client, struct str ref, enum err err, const char *detail);
+/* Takes over the frame. */
+enum err client_send_take(struct client *client, struct frame *frame) MUST_USE;
+
+/* ---- socket_bus.c ---- */
+extern const struct feed_handler client_feed_handler;
+/* user:<id> and workspace:<id>. */
+enum err client_auto_subscribe(struct client *client) MUST_USE;
+void client_viewers_drained(struct client *client);
+void client_viewers_destroy(struct client *client);
+void subscribe_message(struct message *message);
+void unsubscribe_message(struct message *message);
+void publish_message(struct message *message);
+void resume_message(struct message *message);
+
+/* ---- socket_chat.c ---- */
+void chat_message(struct message *message);
+void cancel_message(struct message *message);
+
+#endif
