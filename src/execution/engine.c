@@ -237,15 +237,9 @@ static void cancel_at_home(struct loop_note *note, struct loop *loop)
 
 /* ---- stopping ---- */
 
-struct drain_timer {
-	struct loop_timer timer;
-	struct engine_shard *shard;
-};
-
 static void drain_run(struct loop_timer *timer, struct loop *loop)
 {
-	struct drain_timer *drain = container_of(timer, struct drain_timer, timer);
-	struct engine_shard *shard = drain->shard;
+	struct engine_shard *shard = container_of(timer, struct engine_shard, drain_timer);
 	struct list *next;
 	(void)loop;
 	for (struct list *at = shard->running.next; at != &shard->running; at = next) {
@@ -255,19 +249,14 @@ static void drain_run(struct loop_timer *timer, struct loop *loop)
 			flow_stop(execution, ERR_INTERRUPTED, "server stops", false);
 		}
 	}
-	mem_free(drain);
 }
 
 void engine_drain(struct engine *engine, struct loop *loop, int64_t deadline_us)
 {
 	struct engine_shard *shard = &engine->shards[loop_number(loop)];
-	struct drain_timer *drain = mem_alloc(sizeof(*drain));
 	shard->draining = true;
-	if (drain != NULL) {
-		drain->shard = shard;
-		drain->timer.run = drain_run;
-		if (loop_timer_set(loop, &drain->timer, deadline_us) != ERR_OK) {
-			drain_run(&drain->timer, loop);
-		}
+	shard->drain_timer.run = drain_run;
+	if (loop_timer_set(loop, &shard->drain_timer, deadline_us) != ERR_OK) {
+		drain_run(&shard->drain_timer, loop);
 	}
 }

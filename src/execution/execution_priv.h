@@ -35,6 +35,7 @@ struct engine_shard {
 	struct loop_timer evict_timer;
 	struct buf scratch;          /* JSON of the event being published */
 	bool draining;
+	struct loop_timer drain_timer; /* at its end what still runs is interrupted */
 };
 
 struct engine {
