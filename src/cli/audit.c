@@ -10,7 +10,7 @@ int cli_run_audit_list(struct cli *cli)
 		{"SEQ", "seq", CLI_CELL_NUMBER},       {"TIME", "time", CLI_CELL_TIME},
 		{"WHO", "principal.name|principal_name|principal", CLI_CELL_TEXT}, {"AGENT", "agent_name", CLI_CELL_TEXT},
 		{"ACTION", "action", CLI_CELL_TEXT},   {"OUTCOME", "outcome", CLI_CELL_STATE},
-		{"WHY", "code|error_message|decision.reason", CLI_CELL_TEXT}, {NULL, NULL, CLI_CELL_TEXT},
+		{"WHY", "code|error_message", CLI_CELL_TEXT}, {NULL, NULL, CLI_CELL_TEXT},
 	};
 	struct buf path;
 	int code = cli_connect(cli);

@@ -6,16 +6,58 @@
 
 #define BODY_BYTES 65536
 
-static int list(struct cli *cli, const char *base, const struct cli_column *columns, const char *nothing)
+/* The id of the user called *user, or whose id it is. */
+static int find_user(struct cli *cli, const char **user)
+{
+	struct cli_reply reply;
+	struct str cursor = STR("");
+	struct str found = STR("");
+	bool more = true;
+
+	while (more && !found.len) {
+		struct json_iter iter;
+		struct json item;
+		struct buf path;
+		int code;
+
+		buf_init(&path, LIMIT_TARGET_BYTES * 4);
+		buf_put_str(&path, STR("/v1/users?limit=100"));
+		cli_path_query(&path, "cursor", cursor.len ? arena_copy(&cli->arena, cursor).at : NULL);
+		code = cli_request(cli, "GET", buf_str(&path), STR_NONE, &reply);
+		buf_fini(&path);
+		if (code) {
+			return code;
+		}
+		iter = json_iter(json_member(reply.root, STR("items")));
+		while (!found.len && json_next(&iter, NULL, &item)) {
+			struct str id = cli_text(cli, json_member(item, STR("id")));
+
+			if (str_eq(id, str_of(*user)) || str_eq(cli_text(cli, json_member(item, STR("name"))), str_of(*user))) {
+				found = id;
+			}
+		}
+		more = json_get_bool(json_member(reply.root, STR("has_more")), &more) && more &&
+		       json_get_str(json_member(reply.root, STR("next_cursor")), &cursor) && cursor.len > 0;
+	}
+	if (!found.len) {
+		return cli_fail(CLI_NOT_FOUND, "there is no user '%s'; `guild user list` shows all", *user);
+	}
+	*user = arena_copy(&cli->arena, found).at;
+	return CLI_OK;
+}
+
+static int list(struct cli *cli, const char *base, const char *user, const struct cli_column *columns, const char *nothing)
 {
 	struct buf path;
 	int code = cli_connect(cli);
 
+	code = code || !user ? code : find_user(cli, &user);
 	if (code) {
 		return code;
 	}
 	buf_init(&path, LIMIT_TARGET_BYTES * 4);
 	buf_put_str(&path, str_of(base));
+	cli_path_query(&path, "user", user);
 	return cli_list(cli, &path, columns, nothing);
 }
 
@@ -58,46 +100,6 @@ static int read_span(const char *text, int64_t *seconds)
 		return cli_fail(CLI_USAGE, "--expires-in '%s' has to be a time like 90s, 45m, 12h or 30d, at most 3650d", text);
 	}
 	*seconds *= unit;
-	return CLI_OK;
-}
-
-/* The id of the user called *user, which may be an id already: those are looked for first. */
-static int find_user(struct cli *cli, const char **user)
-{
-	struct cli_reply reply;
-	struct str cursor = STR("");
-	struct str found = STR("");
-	bool more = true;
-
-	while (more && !found.len) {
-		struct json_iter iter;
-		struct json item;
-		struct buf path;
-		int code;
-
-		buf_init(&path, LIMIT_TARGET_BYTES * 4);
-		buf_put_str(&path, STR("/v1/users?limit=100"));
-		cli_path_query(&path, "cursor", cursor.len ? arena_copy(&cli->arena, cursor).at : NULL);
-		code = cli_request(cli, "GET", buf_str(&path), STR_NONE, &reply);
-		buf_fini(&path);
-		if (code) {
-			return code;
-		}
-		iter = json_iter(json_member(reply.root, STR("items")));
-		while (!found.len && json_next(&iter, NULL, &item)) {
-			struct str id = cli_text(cli, json_member(item, STR("id")));
-
-			if (str_eq(id, str_of(*user)) || str_eq(cli_text(cli, json_member(item, STR("name"))), str_of(*user))) {
-				found = id;
-			}
-		}
-		more = json_get_bool(json_member(reply.root, STR("has_more")), &more) && more &&
-		       json_get_str(json_member(reply.root, STR("next_cursor")), &cursor) && cursor.len > 0;
-	}
-	if (!found.len) {
-		return cli_fail(CLI_NOT_FOUND, "there is no user '%s'; `guild user list` shows all", *user);
-	}
-	*user = arena_copy(&cli->arena, found).at;
 	return CLI_OK;
 }
 
@@ -159,7 +161,7 @@ int cli_run_token_list(struct cli *cli)
 		{NULL, NULL, CLI_CELL_TEXT},
 	};
 
-	return list(cli, "/v1/tokens", columns, "There are no tokens.");
+	return list(cli, "/v1/tokens", cli_option(cli, "user"), columns, "There are no tokens.");
 }
 
 int cli_run_token_revoke(struct cli *cli)
@@ -213,7 +215,7 @@ int cli_run_user_list(struct cli *cli)
 		{NULL, NULL, CLI_CELL_TEXT},
 	};
 
-	return list(cli, "/v1/users", columns, "There are no users.");
+	return list(cli, "/v1/users", NULL, columns, "There are no users.");
 }
 
 /* ---- keys ---- */
@@ -304,7 +306,7 @@ int cli_run_key_list(struct cli *cli)
 		{NULL, NULL, CLI_CELL_TEXT},
 	};
 
-	return list(cli, "/v1/keys", columns, "No keys are kept.");
+	return list(cli, "/v1/keys", NULL, columns, "No keys are kept.");
 }
 
 int cli_run_key_remove(struct cli *cli)

@@ -84,6 +84,13 @@ static const struct cli_option token_add_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option token_list_options[] = {
+	{"user", "USER", "of this user (id or name) instead of yourself"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option user_add_options[] = {
 	{"role", "ROLE", "viewer, member, admin or operator"},
 	{NULL, NULL, NULL},
@@ -129,7 +136,7 @@ const struct cli_verb cli_verbs[] = {
 	 "Walks the whole chain of hashes and names the first bad entry; the exit code is 1 when there is one.",
 	 cli_run_audit_verify},
 	{"token", "add", "", 0, 0, CLI_CLIENT, token_add_options, "make an access token; it is shown once", NULL, cli_run_token_add},
-	{"token", "list", "", 0, 0, CLI_CLIENT, list_options, "list tokens, without their text", NULL, cli_run_token_list},
+	{"token", "list", "", 0, 0, CLI_CLIENT, token_list_options, "list tokens, without their text", NULL, cli_run_token_list},
 	{"token", "revoke", "ID", 1, 1, CLI_CLIENT, NULL, "make one worthless at once", NULL, cli_run_token_revoke},
 	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
 	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},

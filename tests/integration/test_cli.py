@@ -610,7 +610,7 @@ def test_live_chat_and_its_traces(live):
     code, out, err = live("chat", "hello")
     assert code == 0 and out.strip(), err
     events = [json.loads(line) for line in live("chat", "hello again", "--json")[1].splitlines()]
-    assert events[0]["event"] == "streaming:start" and events[-1]["event"] == "streaming:complete"
+    assert [events[0]["event"], events[-2]["event"], events[-1]["event"]] == ["streaming:start", "streaming:complete", "result"]
     session, execution = events[0]["data"]["session_id"], events[0]["data"]["execution_id"]
     result = live.json("chat", "once more", "--no-stream", "--session", session)
     assert result["success"] and result["session_id"] == session
@@ -632,6 +632,34 @@ def test_live_conversation(server):
         screen.send("\x04")
         screen.expect(r"guild chat --session [0-9a-f-]{36}")
         assert screen.end() == 0
+
+
+def test_live_ctrl_c_cancels_at_the_provider(server_with_provider, provider):
+    server = server_with_provider
+    provider.script({"deltas": ["again and "], "endless": True, "delay_ms": 20}, {"deltas": ["Second."]})
+    with terminal("chat", url=server.url, token=server.token) as screen:
+        screen.expect("> ")
+        screen.send("one\n")
+        screen.expect("again and again")
+        screen.send("\x03")
+        execution = screen.expect(r"kept in execution ([0-9a-f-]{36})\n").group(1)
+        provider.wait(aborted=1, timeout_s=10)
+        screen.expect("> ")
+        screen.send("two\n")
+        screen.expect(r"Second\.\n> ")
+        screen.send("\x04")
+        assert screen.end() == 0
+    shown = Live(server).json("execution", "show", execution)
+    assert shown["status"] == "cancelled" and shown["partial_response"].startswith("again and again")
+
+
+def test_live_provider_failure_is_seven(server_with_provider, provider):
+    provider.script({"deltas": ["part "] * 3, "cut_after": 2}, {"status": 500, "body": "secret inside"})
+    live = Live(server_with_provider)
+    code, out, err = live("chat", "hello")
+    assert code == 7 and out.startswith("part part") and "provider_failed" in err
+    code, out, err = live("chat", "hello", "--no-stream")
+    assert (code, out) == (7, "") and "provider_failed" in err and "secret" not in err
 
 
 def test_live_agents_grow_and_pause(live):
@@ -677,8 +705,9 @@ def test_live_users_and_tokens(live):
     token = out.strip()
     assert live("agent", "list", token=token)[0] == 0
     assert live("agent", "add", "No", token=token)[0] == 4
-    row = next(item for item in live.json("token", "list", "--limit", "100")["items"] if item["label"] == "cli test")
-    assert token not in live("token", "list")[1]
+    row = next(item for item in live.json("token", "list", "--user", "cli-viewer")["items"] if item["label"] == "cli test")
+    assert token not in live("token", "list", "--user", user["id"])[1]
+    assert "first operator token" in live("token", "list")[1]
     assert live("token", "revoke", row["id"])[:2] == (0, "Revoked.\n")
     assert live("agent", "list", token=token)[0] == 4
 
