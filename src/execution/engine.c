@@ -62,6 +62,7 @@ void engine_destroy(struct engine **engine)
 			flow_destroy(container_of(shard->kept.next, struct execution, link));
 		}
 		loop_timer_clear(shard->loop, &shard->evict_timer);
+		loop_timer_clear(shard->loop, &shard->drain_timer);
 		map_fini(&shard->by_id);
 		buf_fini(&shard->scratch);
 	}
