@@ -22,23 +22,18 @@ struct audit_query {
 	struct log_row pending;
 };
 
-/* What an admin's reading is written down as; goes on with the query. */
+/* Goes on once an admin's reading is in the log. */
 struct audit_reading {
-	struct change change; /* first */
 	struct query *query;
 	query_run_fn *run;
 };
 
-static enum err reading_apply(struct command *command, struct db *db);
-static void reading_finish(struct command *command);
 static void reading_start(struct guild *guild, struct http_request *request, struct query *query, query_run_fn *run);
 static struct str filter_text(struct http_request *request);
 static bool filters_read(struct guild *guild, struct http_request *request, struct audit_query *query);
 static enum err list_run(struct query *query, struct db *db);
 static enum err list_row(const struct log_row *row, void *arg);
 static enum err verify_run(struct query *query, struct db *db);
-
-static const struct command_row reading_row = {"audit_read", "read", reading_apply, NULL, reading_finish};
 
 /* ---- rows ---- */
 
@@ -71,31 +66,24 @@ void audit_verify_handle(struct http_request *request, void *ctx)
 
 /* ---- an admin reads ---- */
 
+static void reading_done(struct http_request *request, struct guild *guild, void *arg)
+{
+	struct audit_reading *reading = arg;
+	(void)request;
+	(void)guild;
+	query_submit(reading->query, reading->run);
+}
+
 static void reading_start(struct guild *guild, struct http_request *request, struct query *query, query_run_fn *run)
 {
-	struct audit_reading *reading = change_new(guild, request, &reading_row, sizeof(*reading));
-	if (reading == NULL) {
+	struct audit_reading *reading = arena_new(&request->arena, struct audit_reading);
+	struct str what = arena_format(&request->arena, "{\"path\":\"%s\"}", request->route->path);
+	if (reading == NULL || what.at == NULL) {
+		http_reply_error(request, ERR_MEMORY, NULL);
 		return;
 	}
-	struct str what = arena_format(&request->arena, "{\"path\":\"%s\"}", request->route->path);
-	reading->query = query;
-	reading->run = run;
-	enum err err = what.at != NULL ? change_audit(&reading->change, &(struct change_what){.change = what}) : ERR_MEMORY;
-	change_submit(&reading->change, err);
-}
-
-static enum err reading_apply(struct command *command, struct db *db)
-{
-	return change_log(container_of(command, struct change, command), db);
-}
-
-static void reading_finish(struct command *command)
-{
-	struct change *change = container_of(command, struct change, command);
-	struct audit_reading *reading = container_of(change, struct audit_reading, change);
-	if (!change_refused(change)) {
-		query_submit(reading->query, reading->run);
-	}
+	*reading = (struct audit_reading){query, run};
+	change_read(guild, request, &(struct change_what){.change = what}, reading_done, reading);
 }
 
 /* ---- filters ---- */
