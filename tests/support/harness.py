@@ -161,12 +161,17 @@ class Socket:
         self.refs = 0
         self.kept = []
         try:
-            self.ws = self.run(websockets.connect(url.replace("http", "ws", 1) + "/v1/ws", extra_headers=extra, subprotocols=subprotocols,
-                                                  ping_interval=None, max_size=1 << 24, open_timeout=REPLY_S, close_timeout=2,
-                                                  compression=None))
+            self.ws = self.run(self.connect(url.replace("http", "ws", 1) + "/v1/ws", extra_headers=extra, subprotocols=subprotocols,
+                                            ping_interval=None, max_size=1 << 24, open_timeout=REPLY_S, close_timeout=2,
+                                            compression=None))
         except BaseException:
             self.loop.close()
             raise
+
+    @staticmethod
+    async def connect(url, **options):
+        """Inside the loop that the connection is to belong to."""
+        return await websockets.connect(url, **options)
 
     def run(self, awaitable, timeout=REPLY_S):
         async def limited():
