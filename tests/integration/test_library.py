@@ -12,22 +12,9 @@ import pytest
 
 import guild
 from guild import _lib
-from support.provider import Provider
 
 RESULT_KEYS = {"success", "execution_id", "response", "agent_id", "agent_name", "message_id", "session_id", "resolution_path", "tokens",
                "provider", "model", "cost_micro"}
-
-
-@pytest.fixture(scope="module")
-def provider_process():
-    with Provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(provider_process):
-    provider_process.reset()
-    return provider_process
 
 
 def provider_settings(provider):
@@ -236,6 +223,51 @@ class TestCalls:
         assert chat(agent.id, "x", "ada", workspace_id="default").success
         assert chat(agent.id, "x", "ada", workspace_id=db.ok("GET", "/v1/me")["workspace_id"]).success
         assert chat(agent.id, "x", "ada", workspace_id="elsewhere").code == "not_found"
+
+
+class TestConnecting:
+    def test_a_client_has_the_same_calls(self, make_server, provider):
+        server = make_server(env={"GUILD_OPENAI_BASE_URL": provider.base_url, "GUILD_OPENAI_MODEL": "test-model"})
+        with guild.open(server.url, token=server.token) as db:
+            agent = guild.create_agent(db, name="Remote", maturity="intern")
+            student = guild.create_agent(db, name="Stu")
+            events = []
+            result = chat(agent.id, "one two", "ada", on_event=events.append)
+            assert result.success and result.response == "echo: one two"
+            assert events[0].type == "streaming:start" and events[-1].type == "streaming:complete"
+            assert "".join(e.delta for e in events if e.type == "streaming:update") == result.response
+            assert guild.execute_agent_chat_sync(agent.id, "again", "ada", session_id=result.session_id).success
+            messages = asyncio.run(guild.get_messages(db, result.session_id))
+            assert [m.content for m in messages] == ["one two", "echo: one two", "again", "echo: again"]
+            refused = chat(student.id, "hello", "ada")
+            assert refused.code == "governance_blocked" and "blocked" in refused.error and refused.audit_id
+            assert guild.AgentGovernanceService(db).can_perform_action(student.id, "delete").allowed is False
+
+    def test_calls_run_beside_a_stream(self, make_server, provider):
+        server = make_server(env={"GUILD_OPENAI_BASE_URL": provider.base_url, "GUILD_OPENAI_MODEL": "test-model"})
+        provider.script({"deltas": ["a", "b"], "hold_after": 1})
+
+        async def body(db):
+            first = asyncio.Event()
+            task = asyncio.create_task(guild.execute_agent_chat(
+                None, "slow", "ada", on_event=lambda event: first.set() if event.type == "streaming:update" else None))
+            await asyncio.wait_for(first.wait(), 20)
+            assert (await db.aok("GET", "/v1/me"))["role"] == "operator"
+            provider.release()
+            return await task
+        with guild.open(server.url, token=server.token) as db:
+            assert asyncio.run(body(db)).response == "ab"
+
+    def test_a_wrong_token_and_a_dead_server_are_told_apart(self, make_server):
+        server = make_server()
+        with guild.open(server.url, token="guild_wrong") as db:
+            assert guild.execute_agent_chat_sync(None, "x", "ada").code == "unauthenticated"
+        with guild.open(server.url, token=server.token) as db:
+            server.stop()
+            result = guild.execute_agent_chat_sync(None, "x", "ada", db=db)
+            assert result.success is False and result.code == "store_unavailable"
+            with pytest.raises(guild.GuildError):
+                db.ok("GET", "/v1/me")
 
 
 class TestGovernanceValidation:
