@@ -102,8 +102,8 @@ void chat_handle(struct http_request *request, void *ctx)
 	}
 	(void)http_body_str(request, "message", &chat.message);
 	(void)http_body_bool(request, "strict", &chat.strict);
-	struct str client = http_header(request, STR("X-Guild-Client"));
-	if (!request->local && client.at != NULL && str_eq(client, STR("cli"))) {
+	struct str client = http_header(request, STR("User-Agent"));
+	if (!request->local && client.at != NULL && str_starts(client, STR("guild-cli/"))) {
 		chat.trigger = TRIGGER_CLI;
 	}
 	if (!history_read(request, &chat)) {
@@ -139,7 +139,8 @@ static void recorded(void *ctx, int64_t execution, int64_t session, bool queued)
 		execution_forget_listener(guild->engine, loop, execution, ctx);
 		return;
 	}
-	struct execution_viewer_options options = {.execution = execution, .form = BUS_FORM_SSE, .send_take = send_take, .ended = viewer_ended, .ctx = call};
+	struct execution_viewer_options options = {
+		.execution = execution, .form = BUS_FORM_SSE, .send_take = send_take, .ended = viewer_ended, .ctx = call};
 	if (execution_viewer_create(guild->engine, loop, &options, &call->viewer) != ERR_OK) {
 		http_stream_end(call->stream);
 	}
