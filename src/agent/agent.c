@@ -70,7 +70,7 @@ void agent_json(struct guild *guild, const struct agent *agent, bool may_see_pri
 	json_put_raw(out, STR("capabilities"), agent->capabilities);
 	json_put_str_or_null(out, STR("system_prompt"), may_see_private ? agent->system_prompt : STR_NONE);
 	json_put_raw(out, STR("configuration"),
-		     may_see_private && agent->configuration.at != NULL ? agent->configuration : STR("null"));
+		may_see_private && agent->configuration.at != NULL ? agent->configuration : STR("null"));
 	json_put_null(out, STR("budget"));
 	json_put_int(out, STR("max_concurrent_runs"), agent->max_concurrent_runs);
 	json_put_bool(out, STR("auto_reply"), agent->auto_reply);
@@ -167,7 +167,8 @@ static void fields_put(struct json_out *out, const struct agent *agent, const st
 	}
 	text_field(out, STR("capabilities"), agent->capabilities, texts_differ(agent->capabilities, o->capabilities));
 	text_field(out, STR("category"), agent->category, texts_differ(agent->category, o->category));
-	hash_field(out, STR("configuration_sha256"), agent->configuration, texts_differ(agent->configuration, o->configuration));
+	hash_field(
+		out, STR("configuration_sha256"), agent->configuration, texts_differ(agent->configuration, o->configuration));
 	text_field(out, STR("description"), agent->description, texts_differ(agent->description, o->description));
 	text_field(out, STR("lifecycle"), lifecycle_word(agent->lifecycle), agent->lifecycle != o->lifecycle);
 	text_field(out, STR("maturity"), maturity_word(agent->maturity), agent->maturity != o->maturity);
@@ -177,7 +178,8 @@ static void fields_put(struct json_out *out, const struct agent *agent, const st
 	text_field(out, STR("model"), agent->model, texts_differ(agent->model, o->model));
 	text_field(out, STR("name"), agent->name, texts_differ(agent->name, o->name));
 	text_field(out, STR("provider"), agent->provider, texts_differ(agent->provider, o->provider));
-	hash_field(out, STR("system_prompt_sha256"), agent->system_prompt, texts_differ(agent->system_prompt, o->system_prompt));
+	hash_field(
+		out, STR("system_prompt_sha256"), agent->system_prompt, texts_differ(agent->system_prompt, o->system_prompt));
 	json_object_end(out);
 }
 
@@ -259,8 +261,8 @@ static enum err edit_prepare(struct agent_command *command)
 /* The record an edit is based on goes away with the loop's turn; what is needed later is in `to`. */
 static bool to_keep(struct arena *arena, struct agent *to)
 {
-	struct str *texts[] = {&to->name,  &to->handle,	       &to->description,  &to->category,     &to->provider,
-			       &to->model, &to->system_prompt, &to->capabilities, &to->configuration};
+	struct str *texts[] = {&to->name, &to->handle, &to->description, &to->category, &to->provider, &to->model,
+		&to->system_prompt, &to->capabilities, &to->configuration};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (texts[i]->at != NULL) {
 			*texts[i] = arena_copy(arena, *texts[i]);
@@ -272,7 +274,8 @@ static bool to_keep(struct arena *arena, struct agent *to)
 	return true;
 }
 
-void agent_edit_start(struct guild *guild, struct http_request *request, const struct command_row *row, const struct agent_edit *edit)
+void agent_edit_start(
+	struct guild *guild, struct http_request *request, const struct command_row *row, const struct agent_edit *edit)
 {
 	struct agent_command *command = change_new(guild, request, row, sizeof(*command));
 	if (command == NULL) {
@@ -366,7 +369,7 @@ static void edit_finish(struct command *base)
 /* ---- tokens of external agents ---- */
 
 void agent_token_start(struct guild *guild, struct http_request *request, const struct agent *agent, struct str label,
-		       int64_t expires_at_us)
+	int64_t expires_at_us)
 {
 	struct token_command *command = change_new(guild, request, &token_row, sizeof(*command));
 	if (command == NULL) {
@@ -382,8 +385,8 @@ void agent_token_start(struct guild *guild, struct http_request *request, const 
 	token_make(guild->env, command->text, command->hash);
 	struct id_text id = id_format(&guild->id_secret, ID_TOKEN, command->token);
 	struct change_what what = {.agent = agent->id,
-				   .agent_name = agent->name,
-				   .change = arena_format(&request->arena, "{\"new\":{\"token_id\":\"%s\"},\"old\":null}", id.text)};
+		.agent_name = agent->name,
+		.change = arena_format(&request->arena, "{\"new\":{\"token_id\":\"%s\"},\"old\":null}", id.text)};
 	bool whole = what.change.at != NULL && command->agent_name.at != NULL;
 	change_submit(&command->change, whole ? change_audit(&command->change, &what) : ERR_LIMIT);
 }
@@ -396,18 +399,18 @@ static enum err token_apply(struct command *base, struct db *db)
 	enum err err = ERR_OK;
 	if (principal == 0) {
 		struct principal_new made = {.id = command->principal,
-					     .workspace = base->caller.workspace,
-					     .agent = command->agent,
-					     .kind = PRINCIPAL_AGENT,
-					     .role = ROLE_AGENT,
-					     .name = command->agent_name};
+			.workspace = base->caller.workspace,
+			.agent = command->agent,
+			.kind = PRINCIPAL_AGENT,
+			.role = ROLE_AGENT,
+			.name = command->agent_name};
 		err = identity_principal_insert(command->identity, db, &made, now_us);
 	} else {
 		command->principal = principal;
 	}
 	if (err == ERR_OK) {
-		err = identity_token_insert(command->identity, db, command->token, command->principal, command->hash, command->label,
-					    command->expires_at_us, now_us);
+		err = identity_token_insert(command->identity, db, command->token, command->principal, command->hash,
+			command->label, command->expires_at_us, now_us);
 	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
@@ -420,13 +423,13 @@ static void token_finish(struct command *base)
 		return;
 	}
 	token_reply(guild, command->change.request,
-		    &(struct token_made){.id = command->token,
-					 .principal = command->principal,
-					 .agent = command->agent,
-					 .created_at_us = base->log_time_us[0],
-					 .expires_at_us = command->expires_at_us,
-					 .label = command->label,
-					 .text = str_make(command->text, TOKEN_TEXT_LEN)});
+		&(struct token_made){.id = command->token,
+			.principal = command->principal,
+			.agent = command->agent,
+			.created_at_us = base->log_time_us[0],
+			.expires_at_us = command->expires_at_us,
+			.label = command->label,
+			.text = str_make(command->text, TOKEN_TEXT_LEN)});
 }
 
 /* ---- first start ---- */
@@ -456,19 +459,19 @@ enum err agent_first_start(struct registry *registry, struct guild *guild)
 		command->registry = registry;
 		command->edit.handle_given = true;
 		command->edit.to = (struct agent){.id = id_next(&guild->id_gens[0], env_wall_us(guild->env)),
-						  .workspace = server.workspace,
-						  .revision = 1,
-						  .maturity = MATURITY_INTERN,
-						  .lifecycle = LIFECYCLE_ACTIVE,
-						  .kind = AGENT_HOSTED,
-						  .confidence_e4 = maturity_lift_e4(MATURITY_INTERN),
-						  .is_system = true,
-						  .name = STR("Chat Assistant"),
-						  .handle = STR("chat-assistant"),
-						  .description = STR("Answers when no other agent was asked."),
-						  .category = STR("system"),
-						  .capabilities = STR("[]"),
-						  .system_prompt = STR("You are a helpful assistant. Answer clearly and briefly.")};
+			.workspace = server.workspace,
+			.revision = 1,
+			.maturity = MATURITY_INTERN,
+			.lifecycle = LIFECYCLE_ACTIVE,
+			.kind = AGENT_HOSTED,
+			.confidence_e4 = maturity_lift_e4(MATURITY_INTERN),
+			.is_system = true,
+			.name = STR("Chat Assistant"),
+			.handle = STR("chat-assistant"),
+			.description = STR("Answers when no other agent was asked."),
+			.category = STR("system"),
+			.capabilities = STR("[]"),
+			.system_prompt = STR("You are a helpful assistant. Answer clearly and briefly.")};
 		err = edit_prepare(command);
 	}
 	if (err == ERR_OK) {

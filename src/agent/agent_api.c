@@ -8,15 +8,17 @@ static const char *const maturity_words[] = {"student", "intern", "supervised", 
 static const char *const lifecycle_words[] = {"active", "paused", "stopped", "archived", NULL};
 static const char *const kind_words[] = {"hosted", "external", NULL};
 
-#define EDIT_MEMBERS \
-	{"description", HTTP_STRING, false, 0, 4000, NULL, "what the agent is for"}, \
-	{"category", HTTP_STRING, false, 1, 100, NULL, "its field; \"general\" when absent"}, \
-	{"model", HTTP_OBJECT, false, 0, 0, NULL, "{provider?, model?}: a fixed choice; null: routed"}, \
-	{"system_prompt", HTTP_STRING, false, 0, 65536, NULL, "instructions given before every conversation"}, \
-	{"configuration", HTTP_OBJECT, false, 0, 0, NULL, "free JSON object for the owner's use"}, \
-	{"capabilities", HTTP_ARRAY, false, 0, 64, NULL, "words for what it can do"}, \
-	{"max_concurrent_runs", HTTP_INT, false, 0, 10000, NULL, "runs at the same time; 0: no limit"}, \
-	{"auto_reply", HTTP_BOOL, false, 0, 0, NULL, "answers mentions by itself"}
+#define EDIT_MEMBERS                                                                                                   \
+	{"description", HTTP_STRING, false, 0, 4000, NULL, "what the agent is for"},                                       \
+		{"category", HTTP_STRING, false, 1, 100, NULL, "its field; \"general\" when absent"},                          \
+		{"model", HTTP_OBJECT, false, 0, 0, NULL, "{provider?, model?}: a fixed choice; null: routed"},                \
+		{"system_prompt", HTTP_STRING, false, 0, 65536, NULL, "instructions given before every conversation"},         \
+		{"configuration", HTTP_OBJECT, false, 0, 0, NULL, "free JSON object for the owner's use"},                     \
+		{"capabilities", HTTP_ARRAY, false, 0, 64, NULL, "words for what it can do"},                                  \
+		{"max_concurrent_runs", HTTP_INT, false, 0, 10000, NULL, "runs at the same time; 0: no limit"},                \
+	{                                                                                                                  \
+		"auto_reply", HTTP_BOOL, false, 0, 0, NULL, "answers mentions by itself"                                       \
+	}
 
 static const struct http_member create_members[] = {
 	{"name", HTTP_STRING, true, 1, 1000, NULL, "1 to 200 characters"},
@@ -104,7 +106,7 @@ static void handle_get(struct http_request *request, void *ctx)
 }
 
 struct agent_list {
-	struct query query; /* first */
+	struct query query;       /* first */
 	enum maturity maturity;   /* 0: any */
 	enum lifecycle lifecycle; /* 0: any */
 	int64_t seen;
@@ -115,8 +117,8 @@ static bool list_row(const struct agent *agent, void *arg)
 	struct agent_list *list = arg;
 	struct query *query = &list->query;
 	bool wanted = agent->workspace == query->request->caller.workspace &&
-		      (list->maturity == 0 || agent->maturity == list->maturity) &&
-		      (list->lifecycle == 0 || agent->lifecycle == list->lifecycle);
+				  (list->maturity == 0 || agent->maturity == list->maturity) &&
+				  (list->lifecycle == 0 || agent->lifecycle == list->lifecycle);
 	if (wanted) {
 		if (!query_room(query)) {
 			return false;
@@ -175,8 +177,7 @@ static bool if_match_read(struct http_request *request, const struct agent *agen
 	}
 	edit->if_match = true;
 	if (revision != (uint64_t)agent->revision) {
-		struct http_problem problem = {
-			.err = ERR_CONFLICT,
+		struct http_problem problem = {.err = ERR_CONFLICT,
 			.detail = STR("The agent was changed meanwhile."),
 			.members = arena_format(&request->arena, "\"revision\":%lld", (long long)agent->revision)};
 		http_reply_problem(request, &problem);
@@ -202,7 +203,8 @@ static void handle_patch(struct http_request *request, void *ctx)
 	patch_try(request, ctx, 0);
 }
 
-static void lifecycle_change(struct http_request *request, struct guild *guild, enum lifecycle to, const struct agent_edit *base)
+static void lifecycle_change(
+	struct http_request *request, struct guild *guild, enum lifecycle to, const struct agent_edit *base)
 {
 	const struct agent *agent = path_agent_to_change(guild, request);
 	if (agent == NULL) {
@@ -214,7 +216,7 @@ static void lifecycle_change(struct http_request *request, struct guild *guild, 
 	}
 	if (!lifecycle_may_follow(agent->lifecycle, to)) {
 		struct str detail = arena_format(&request->arena, "An agent that is %.*s cannot become %.*s.",
-						 STR_FMT(lifecycle_word(agent->lifecycle)), STR_FMT(lifecycle_word(to)));
+			STR_FMT(lifecycle_word(agent->lifecycle)), STR_FMT(lifecycle_word(to)));
 		http_reply_error(request, ERR_CONFLICT, detail.at);
 		return;
 	}
@@ -280,7 +282,8 @@ static void level_change(struct http_request *request, struct guild *guild, int 
 	}
 	int level = (int)agent->maturity + by;
 	if (level < MATURITY_STUDENT || level > MATURITY_AUTONOMOUS) {
-		http_reply_error(request, ERR_CONFLICT, by > 0 ? "The agent is autonomous already." : "The agent is a student already.");
+		http_reply_error(
+			request, ERR_CONFLICT, by > 0 ? "The agent is autonomous already." : "The agent is a student already.");
 		return;
 	}
 	struct agent_edit edit = *base;
@@ -329,25 +332,28 @@ static void handle_token(struct http_request *request, void *ctx)
 }
 
 const struct http_route agent_routes[] = {
-	{HTTP1_POST, "/v1/agents", ROLE_MEMBER, 0, "create", "Makes an agent; members make students that they own.", create_members, NULL,
-	 "agent", 201, handle_create},
-	{HTTP1_GET, "/v1/agents", ROLE_VIEWER, 0, "list", "Lists the agents of the workspace.", NULL, list_query, "list:agent", 200,
-	 handle_list},
-	{HTTP1_GET, "/v1/agents/{id}", ROLE_VIEWER, 0, "get", "Shows an agent, by id or handle.", NULL, NULL, "agent", 200, handle_get},
-	{HTTP1_PATCH, "/v1/agents/{id}", ROLE_MEMBER, 0, "update", "Changes an agent; If-Match names the revision it is based on.",
-	 patch_members, NULL, "agent", 200, handle_patch},
-	{HTTP1_POST, "/v1/agents/{id}/pause", ROLE_MEMBER, 0, "configure", "Pauses an agent: it is blocked until resumed.", NULL, NULL,
-	 "agent", 200, handle_pause},
-	{HTTP1_POST, "/v1/agents/{id}/resume", ROLE_MEMBER, 0, "configure", "Makes a paused or stopped agent active.", NULL, NULL, "agent",
-	 200, handle_resume},
-	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, 0, "configure", "Stops an agent.", NULL, NULL, "agent", 200, handle_stop},
-	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, 0, "configure", "Archives an agent for good.", NULL, NULL, "agent", 200,
-	 handle_archive},
-	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, 0, "grant", "Promotes an agent by one level, as an admin's override.",
-	 reason_members, NULL, "agent", 200, handle_promote},
-	{HTTP1_POST, "/v1/agents/{id}/demote", ROLE_ADMIN, 0, "revoke", "Demotes an agent by one level.", reason_members, NULL, "agent", 200,
-	 handle_demote},
+	{HTTP1_POST, "/v1/agents", ROLE_MEMBER, 0, "create", "Makes an agent; members make students that they own.",
+		create_members, NULL, "agent", 201, handle_create},
+	{HTTP1_GET, "/v1/agents", ROLE_VIEWER, 0, "list", "Lists the agents of the workspace.", NULL, list_query,
+		"list:agent", 200, handle_list},
+	{HTTP1_GET, "/v1/agents/{id}", ROLE_VIEWER, 0, "get", "Shows an agent, by id or handle.", NULL, NULL, "agent", 200,
+		handle_get},
+	{HTTP1_PATCH, "/v1/agents/{id}", ROLE_MEMBER, 0, "update",
+		"Changes an agent; If-Match names the revision it is based on.", patch_members, NULL, "agent", 200,
+		handle_patch},
+	{HTTP1_POST, "/v1/agents/{id}/pause", ROLE_MEMBER, 0, "configure", "Pauses an agent: it is blocked until resumed.",
+		NULL, NULL, "agent", 200, handle_pause},
+	{HTTP1_POST, "/v1/agents/{id}/resume", ROLE_MEMBER, 0, "configure", "Makes a paused or stopped agent active.", NULL,
+		NULL, "agent", 200, handle_resume},
+	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, 0, "configure", "Stops an agent.", NULL, NULL, "agent", 200,
+		handle_stop},
+	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, 0, "configure", "Archives an agent for good.", NULL, NULL,
+		"agent", 200, handle_archive},
+	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, 0, "grant",
+		"Promotes an agent by one level, as an admin's override.", reason_members, NULL, "agent", 200, handle_promote},
+	{HTTP1_POST, "/v1/agents/{id}/demote", ROLE_ADMIN, 0, "revoke", "Demotes an agent by one level.", reason_members,
+		NULL, "agent", 200, handle_demote},
 	{HTTP1_POST, "/v1/agents/{id}/tokens", ROLE_MEMBER, HTTP_BODY_OPTIONAL, "grant",
-	 "Makes a token for an external agent; it is shown once.", token_members, NULL, "token", 201, handle_token},
+		"Makes a token for an external agent; it is shown once.", token_members, NULL, "token", 201, handle_token},
 	{.path = NULL},
 };

@@ -86,7 +86,8 @@ static bool model_read(struct http_request *request, struct agent *to)
 }
 
 /* Writes the value again, compactly, into the request's arena. */
-static bool value_keep(struct http_request *request, struct json value, size_t bytes_max, const char *pointer, struct str *out)
+static bool value_keep(
+	struct http_request *request, struct json value, size_t bytes_max, const char *pointer, struct str *out)
 {
 	struct buf text;
 	struct json_out json;
@@ -142,7 +143,8 @@ static bool fields_read(struct http_request *request, struct agent *to)
 	if (json_there(prompt) && !json_get_str(prompt, &to->system_prompt)) {
 		to->system_prompt = STR_NONE;
 	}
-	return name_read(request, to) && model_read(request, to) && capabilities_read(request, to) && configuration_read(request, to);
+	return name_read(request, to) && model_read(request, to) && capabilities_read(request, to) &&
+		   configuration_read(request, to);
 }
 
 static bool handle_read(struct guild *guild, struct http_request *request, struct agent_edit *edit)
@@ -172,13 +174,13 @@ bool agent_input_create(struct guild *guild, struct http_request *request, struc
 	struct agent *to = &edit->to;
 	struct str word;
 	*to = (struct agent){.workspace = request->caller.workspace,
-			     .owner = request->caller.principal,
-			     .maturity = MATURITY_STUDENT,
-			     .lifecycle = LIFECYCLE_ACTIVE,
-			     .kind = AGENT_HOSTED,
-			     .description = STR(""),
-			     .category = STR("general"),
-			     .capabilities = STR("[]")};
+		.owner = request->caller.principal,
+		.maturity = MATURITY_STUDENT,
+		.lifecycle = LIFECYCLE_ACTIVE,
+		.kind = AGENT_HOSTED,
+		.description = STR(""),
+		.category = STR("general"),
+		.capabilities = STR("[]")};
 	if (!fields_read(request, to)) {
 		return false;
 	}

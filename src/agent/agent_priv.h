@@ -26,28 +26,31 @@ enum err agent_row_confidence(struct db *db, const struct agent *agent) MUST_USE
 typedef bool agent_row_fn(const struct agent *agent, void *arg);
 enum err agent_rows(struct db *db, int64_t after, int64_t limit, agent_row_fn *fn, void *arg) MUST_USE;
 /* Workspaces with a default agent (0: none). */
-enum err agent_workspace_defaults(struct db *db, enum err (*fn)(int64_t workspace, int64_t agent, void *arg), void *arg) MUST_USE;
+enum err agent_workspace_defaults(
+	struct db *db, enum err (*fn)(int64_t workspace, int64_t agent, void *arg), void *arg) MUST_USE;
 
 /* agent.c: commands. Each answers the request. */
 struct agent_edit {
-	const struct agent *from;   /* the record it is based on; NULL: a new one */
+	const struct agent *from; /* the record it is based on; NULL: a new one */
 	struct agent to;
-	bool handle_given;          /* of a new one; else to.handle is made from the name */
-	bool if_match;              /* the client named the revision: another one is a conflict */
-	struct str reason;          /* of a promotion or demotion; at NULL: none */
-	bool lift;                  /* confidence is lifted to the level's least */
+	bool handle_given; /* of a new one; else to.handle is made from the name */
+	bool if_match;     /* the client named the revision: another one is a conflict */
+	struct str reason; /* of a promotion or demotion; at NULL: none */
+	bool lift;         /* confidence is lifted to the level's least */
 	int reply_status;
 	void (*again)(struct http_request *request, void *ctx, unsigned tries); /* begins anew on the newest record */
 	unsigned tries;
 };
-void agent_edit_start(struct guild *guild, struct http_request *request, const struct command_row *row, const struct agent_edit *edit);
+void agent_edit_start(
+	struct guild *guild, struct http_request *request, const struct command_row *row, const struct agent_edit *edit);
 void agent_token_start(struct guild *guild, struct http_request *request, const struct agent *agent, struct str label,
-		       int64_t expires_at_us);
+	int64_t expires_at_us);
 bool agent_handle_valid(struct str handle);
 /* A handle from a name, with "-<number>" for number > 1; made in arena. */
 struct str agent_handle_make(struct arena *arena, struct str name, unsigned number);
 
-extern const struct command_row agent_create_row, agent_update_row, agent_lifecycle_row, agent_promote_row, agent_demote_row;
+extern const struct command_row agent_create_row, agent_update_row, agent_lifecycle_row, agent_promote_row,
+	agent_demote_row;
 
 /* agent_input.c: bodies into records. False: the request has been answered. */
 bool agent_input_create(struct guild *guild, struct http_request *request, struct agent_edit *edit);

@@ -1,17 +1,21 @@
 /* agent_store.c - SQL of the agent table. */
 #include "agent/agent_priv.h"
 
-#define AGENT_COLUMNS \
-	"id, workspace, name, handle, description, category, maturity, lifecycle, confidence_e4, kind, provider, model, capabilities, " \
-	"system_prompt, configuration, max_concurrent_runs, auto_reply, is_system, owner, created_at, updated_at, revision"
+#define AGENT_COLUMNS                                                                                                  \
+	"id, workspace, name, handle, description, category, maturity, lifecycle, confidence_e4, kind, provider, model, "  \
+	"capabilities, "                                                                                                   \
+	"system_prompt, configuration, max_concurrent_runs, auto_reply, is_system, owner, created_at, updated_at, "        \
+	"revision"
 
 static const struct db_sql sql_insert = {
-	"INSERT INTO agent (" AGENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+	"INSERT INTO agent (" AGENT_COLUMNS
+	") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
 	"?20, ?21, ?22)"};
-static const struct db_sql sql_update = {
-	"UPDATE agent SET name = ?2, description = ?3, category = ?4, maturity = ?5, lifecycle = ?6, confidence_e4 = ?7, provider = ?8, "
-	"model = ?9, capabilities = ?10, system_prompt = ?11, configuration = ?12, max_concurrent_runs = ?13, auto_reply = ?14, "
-	"updated_at = ?15, revision = ?16 WHERE id = ?1"};
+static const struct db_sql sql_update = {"UPDATE agent SET name = ?2, description = ?3, category = ?4, maturity = ?5, "
+										 "lifecycle = ?6, confidence_e4 = ?7, provider = ?8, "
+										 "model = ?9, capabilities = ?10, system_prompt = ?11, configuration = ?12, "
+										 "max_concurrent_runs = ?13, auto_reply = ?14, "
+										 "updated_at = ?15, revision = ?16 WHERE id = ?1"};
 static const struct db_sql sql_confidence = {
 	"UPDATE agent SET confidence_e4 = ?2, maturity = ?3, updated_at = ?4, revision = ?5 WHERE id = ?1"};
 static const struct db_sql sql_rows = {"SELECT " AGENT_COLUMNS " FROM agent WHERE id > ?1 ORDER BY id LIMIT ?2"};

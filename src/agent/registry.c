@@ -39,7 +39,8 @@ struct load {
 
 static uint64_t handle_key(const struct registry *registry, int64_t workspace, struct str handle);
 static enum err handle_put(struct registry *registry, const struct agent *agent);
-static enum err workspace_put(struct registry *registry, int64_t workspace, int64_t default_agent, int64_t system_agent);
+static enum err workspace_put(
+	struct registry *registry, int64_t workspace, int64_t default_agent, int64_t system_agent);
 static size_t overlays_mark(void *ctx);
 static void overlays_undo_to(void *ctx, size_t mark);
 static void overlays_committed(void *ctx);
@@ -98,14 +99,16 @@ const struct agent *registry_get(struct registry *registry, int64_t id)
 
 const struct agent *registry_by_handle(struct registry *registry, int64_t workspace, struct str handle)
 {
-	const struct handle_entry *entry = overlay_get_published(&registry->handles, handle_key(registry, workspace, handle));
+	const struct handle_entry *entry =
+		overlay_get_published(&registry->handles, handle_key(registry, workspace, handle));
 	if (entry == NULL || entry->workspace != workspace || !str_eq(entry->handle, handle)) {
 		return NULL;
 	}
 	return registry_get(registry, entry->agent);
 }
 
-const struct agent *registry_find(struct registry *registry, struct guild *guild, int64_t workspace, struct str id_or_handle)
+const struct agent *registry_find(
+	struct registry *registry, struct guild *guild, int64_t workspace, struct str id_or_handle)
 {
 	int64_t id;
 	if (id_parse(&guild->id_secret, ID_AGENT, id_or_handle, &id) == ERR_OK) {
@@ -167,7 +170,8 @@ enum err registry_put(struct registry *registry, const struct agent *agent)
 	return err;
 }
 
-enum err agent_confidence_move(struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted)
+enum err agent_confidence_move(
+	struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted)
 {
 	const struct agent *old = registry_writer_get(registry, agent);
 	*demoted = false;
@@ -181,7 +185,8 @@ enum err agent_confidence_move(struct registry *registry, struct db *db, int64_t
 	}
 	enum maturity after = maturity_after(old->maturity, moved.confidence_e4);
 	if (after != old->maturity && old->is_system) {
-		log_at(LOG_WARN, "system_agent_confidence_low", log_s("agent", old->handle), log_i("confidence_e4", moved.confidence_e4));
+		log_at(LOG_WARN, "system_agent_confidence_low", log_s("agent", old->handle),
+			log_i("confidence_e4", moved.confidence_e4));
 	} else if (after != old->maturity) {
 		moved.maturity = after;
 		moved.revision++;
@@ -207,15 +212,15 @@ static void text_move(char **at, struct str *text)
 struct agent *agent_copy(const struct agent *from)
 {
 	size_t bytes = from->name.len + from->handle.len + from->description.len + from->category.len + from->provider.len +
-		       from->model.len + from->system_prompt.len + from->capabilities.len + from->configuration.len;
+				   from->model.len + from->system_prompt.len + from->capabilities.len + from->configuration.len;
 	struct agent *copy = mem_alloc(sizeof(*copy) + bytes + 1);
 	if (copy == NULL) {
 		return NULL;
 	}
 	*copy = *from;
 	char *at = (char *)(copy + 1);
-	struct str *texts[] = {&copy->name,  &copy->handle,	   &copy->description,	&copy->category,     &copy->provider,
-			       &copy->model, &copy->system_prompt, &copy->capabilities, &copy->configuration};
+	struct str *texts[] = {&copy->name, &copy->handle, &copy->description, &copy->category, &copy->provider,
+		&copy->model, &copy->system_prompt, &copy->capabilities, &copy->configuration};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		text_move(&at, texts[i]);
 	}

@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 
-void *change_make(struct guild *guild, const struct command_row *row, struct arena *arena, struct loop *loop, const struct caller *caller,
-		  size_t size)
+void *change_make(struct guild *guild, const struct command_row *row, struct arena *arena, struct loop *loop,
+	const struct caller *caller, size_t size)
 {
 	check(size >= sizeof(struct change));
 	struct change *change = (struct change *)command_new(guild->commands, row, arena, loop, caller, size);
@@ -125,7 +125,7 @@ static void read_finish(struct command *command)
 static const struct command_row read_row = {"audited_read", "read", read_apply, NULL, read_finish};
 
 void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
-		 void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg)
+	void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg)
 {
 	struct read_command *read = change_new(guild, request, &read_row, sizeof(*read));
 	if (read == NULL) {

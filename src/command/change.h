@@ -25,16 +25,16 @@ struct change {
 
 /* For an entry of the audit log. */
 struct change_what {
-	int64_t agent;          /* 0: none */
+	int64_t agent; /* 0: none */
 	struct str agent_name;
-	int64_t session;        /* 0: none */
-	struct str change;      /* JSON object {"old":..., "new":...}; at NULL: none */
-	int outcome;            /* 0: OUTCOME_CHANGED */
+	int64_t session;   /* 0: none */
+	struct str change; /* JSON object {"old":..., "new":...}; at NULL: none */
+	int outcome;       /* 0: OUTCOME_CHANGED */
 };
 
 /* In arena; NULL when it is full. size: of the struct that has a struct change as its first member. */
-void *change_make(struct guild *guild, const struct command_row *row, struct arena *arena, struct loop *loop, const struct caller *caller,
-		  size_t size);
+void *change_make(struct guild *guild, const struct command_row *row, struct arena *arena, struct loop *loop,
+	const struct caller *caller, size_t size);
 /* The same for a request; NULL: the request has been answered. */
 void *change_new(struct guild *guild, struct http_request *request, const struct command_row *row, size_t size);
 /* Renders the audit entry into change->row. ERR_LIMIT. */
@@ -46,7 +46,7 @@ void change_submit(struct change *change, enum err err);
 /* A read that has to be in the audit log: writes its entry (action "read"), then goes on with `then`. When it cannot be written, the request
  * is answered and `then` does not run. */
 void change_read(struct guild *guild, struct http_request *request, const struct change_what *what,
-		 void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg);
+	void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg);
 /* In apply: writes the log row. */
 enum err change_log(struct change *change, struct db *db) MUST_USE;
 /* In finish: answers the request and returns true when the command failed. */

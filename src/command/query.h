@@ -25,15 +25,15 @@ struct query {
 	struct guild *guild;
 	struct http_request *request;
 	query_run_fn *run;
-	query_finish_fn *finish;  /* NULL: query_reply; set before query_submit */
+	query_finish_fn *finish; /* NULL: query_reply; set before query_submit */
 	struct buf text;
-	struct json_out json;     /* where run writes the object, or the items */
+	struct json_out json; /* where run writes the object, or the items */
 	bool is_list;
-	struct str filter;        /* what narrows the list; part of the cursor's tag */
-	int64_t after[2];         /* keys of the cursor; 0, 0: from the start */
+	struct str filter; /* what narrows the list; part of the cursor's tag */
+	int64_t after[2];  /* keys of the cursor; 0, 0: from the start */
 	int limit, count;
-	bool more;                /* set by run when it stopped before the end */
-	int64_t last[2];          /* set by query_mark */
+	bool more;       /* set by run when it stopped before the end */
+	int64_t last[2]; /* set by query_mark */
 };
 
 /* For one object: run writes it, its error answers instead. NULL: the request has been answered. */
@@ -52,8 +52,10 @@ bool query_room(struct query *query);
 void query_mark(struct query *query, int64_t key0, int64_t key1);
 
 /* The two parameters of every list, for route tables: QUERY_LIST_MEMBERS, further ones, {NULL}. */
-#define QUERY_LIST_MEMBERS \
-	{"limit", HTTP_INT, false, 1, 100, NULL, "items of a page, 50 when absent"}, \
-	{"cursor", HTTP_STRING, false, 1, 128, NULL, "next_cursor of the page before"}
+#define QUERY_LIST_MEMBERS                                                                                             \
+	{"limit", HTTP_INT, false, 1, 100, NULL, "items of a page, 50 when absent"},                                       \
+	{                                                                                                                  \
+		"cursor", HTTP_STRING, false, 1, 128, NULL, "next_cursor of the page before"                                   \
+	}
 
 #endif

@@ -9,10 +9,10 @@ struct agent_standing agent_standing_of(const struct agent *agent)
 		return (struct agent_standing){.known = false};
 	}
 	return (struct agent_standing){.known = true,
-				       .maturity = agent->maturity,
-				       .lifecycle = agent->lifecycle,
-				       .confidence_e4 = agent->confidence_e4,
-				       .revision = agent->revision};
+		.maturity = agent->maturity,
+		.lifecycle = agent->lifecycle,
+		.confidence_e4 = agent->confidence_e4,
+		.revision = agent->revision};
 }
 
 static enum decision_status status_of(const struct decide_input *input)

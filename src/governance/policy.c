@@ -5,7 +5,7 @@
 #include "governance/governance.h"
 
 enum {
-	POLICY_SLOTS = 1024,     /* several times the entries: a look-up seldom probes twice */
+	POLICY_SLOTS = 1024, /* several times the entries: a look-up seldom probes twice */
 	ENTRY_BYTES_MAX = 32,
 	ENTRY_WORDS_MAX = 4,
 	UNKNOWN_COMPLEXITY = 2,
@@ -217,7 +217,7 @@ static void level_by_words(const struct policy *policy, const struct words *word
 				continue;
 			}
 			if (best == NULL || entry->complexity > best->complexity ||
-			    (entry->complexity == best->complexity && entry->len > best->len)) {
+				(entry->complexity == best->complexity && entry->len > best->len)) {
 				best = entry;
 			}
 		}

@@ -2,7 +2,6 @@
 #include "base/limits.h"
 #include "identity/identity_priv.h"
 
-
 struct first_start {
 	struct change change;
 	struct identity *identity;
@@ -15,8 +14,10 @@ static enum err first_start_apply(struct command *command, struct db *db)
 	struct first_start *start = (struct first_start *)command;
 	struct identity *identity = start->identity;
 	int64_t now_us = command_now_us(command);
-	struct principal_new system = {start->system, start->workspace, 0, PRINCIPAL_SYSTEM, ROLE_ADMIN, STR("system"), STR_NONE};
-	struct principal_new person = {start->operator_id, start->workspace, 0, PRINCIPAL_HUMAN, ROLE_OPERATOR, STR("operator"), STR_NONE};
+	struct principal_new system = {
+		start->system, start->workspace, 0, PRINCIPAL_SYSTEM, ROLE_ADMIN, STR("system"), STR_NONE};
+	struct principal_new person = {
+		start->operator_id, start->workspace, 0, PRINCIPAL_HUMAN, ROLE_OPERATOR, STR("operator"), STR_NONE};
 	enum err err = workspace_row_insert(db, start->workspace, STR("default"), now_us);
 	if (err == ERR_OK) {
 		err = identity_principal_insert(identity, db, &system, now_us);
@@ -25,7 +26,8 @@ static enum err first_start_apply(struct command *command, struct db *db)
 		err = identity_principal_insert(identity, db, &person, now_us);
 	}
 	if (err == ERR_OK) {
-		err = identity_token_insert(identity, db, start->token, start->operator_id, start->hash, STR("first operator token"), 0, now_us);
+		err = identity_token_insert(
+			identity, db, start->token, start->operator_id, start->hash, STR("first operator token"), 0, now_us);
 	}
 	return err != ERR_OK ? err : change_log(&start->change, db);
 }
@@ -35,7 +37,8 @@ static void first_start_finish(struct command *command)
 	(void)command;
 }
 
-static const struct command_row first_start_row = {"first_start", "configure", first_start_apply, NULL, first_start_finish};
+static const struct command_row first_start_row = {
+	"first_start", "configure", first_start_apply, NULL, first_start_finish};
 
 static int64_t first_key(struct guild *guild)
 {
@@ -57,11 +60,10 @@ static enum err first_start_run(struct identity *identity, struct guild *guild, 
 	token_make(guild->env, token, start->hash);
 	struct id_text person = id_format(&guild->id_secret, ID_PRINCIPAL, start->operator_id);
 	struct id_text token_id = id_format(&guild->id_secret, ID_TOKEN, start->token);
-	struct change_what what = {
-		.change = arena_format(arena,
-				       "{\"new\":{\"workspace\":\"default\",\"principal_id\":\"%s\",\"role\":\"operator\","
-				       "\"token_id\":\"%s\"},\"old\":null}",
-				       person.text, token_id.text)};
+	struct change_what what = {.change = arena_format(arena,
+								   "{\"new\":{\"workspace\":\"default\",\"principal_id\":\"%s\",\"role\":\"operator\","
+								   "\"token_id\":\"%s\"},\"old\":null}",
+								   person.text, token_id.text)};
 	enum err err = change_audit(&start->change, &what);
 	if (err == ERR_OK) {
 		err = command_run_now(&start->change.command);

@@ -61,8 +61,12 @@ static bool load_key(const struct key_row *key, void *arg);
 /* ---- words ---- */
 
 static const struct str role_words[] = {
-	[ROLE_NONE] = {"none", 4},   [ROLE_VIEWER] = {"viewer", 6},	[ROLE_MEMBER] = {"member", 6},
-	[ROLE_ADMIN] = {"admin", 5}, [ROLE_OPERATOR] = {"operator", 8}, [ROLE_AGENT] = {"agent", 5},
+	[ROLE_NONE] = {"none", 4},
+	[ROLE_VIEWER] = {"viewer", 6},
+	[ROLE_MEMBER] = {"member", 6},
+	[ROLE_ADMIN] = {"admin", 5},
+	[ROLE_OPERATOR] = {"operator", 8},
+	[ROLE_AGENT] = {"agent", 5},
 };
 
 struct str role_word(enum role role)
@@ -194,10 +198,10 @@ void identity_caller(const struct principal *principal, struct caller *out)
 	struct str name = str_sub(principal->name, 0, sizeof(out->name));
 	name.len = utf8_whole(name);
 	*out = (struct caller){.principal = principal->id,
-			       .workspace = principal->workspace,
-			       .agent = principal->agent,
-			       .role = principal->role,
-			       .name_len = (uint8_t)name.len};
+		.workspace = principal->workspace,
+		.agent = principal->agent,
+		.role = principal->role,
+		.name_len = (uint8_t)name.len};
 	memcpy(out->name, name.at, name.len);
 }
 
@@ -234,19 +238,20 @@ int64_t identity_writer_agent_principal(struct identity *identity, int64_t agent
 	return entry != NULL && entry->external_id.at == NULL && entry->agent == agent ? entry->principal : 0;
 }
 
-enum err identity_principal_insert(struct identity *identity, struct db *db, const struct principal_new *in, int64_t now_us)
+enum err identity_principal_insert(
+	struct identity *identity, struct db *db, const struct principal_new *in, int64_t now_us)
 {
 	struct principal principal = {.id = in->id,
-				      .workspace = in->workspace,
-				      .agent = in->agent,
-				      .created_at_us = now_us,
-				      .kind = in->kind,
-				      .role = in->role,
-				      .name = in->name,
-				      .external_id = in->external_id,
-				      .specialty = STR("[]")};
+		.workspace = in->workspace,
+		.agent = in->agent,
+		.created_at_us = now_us,
+		.kind = in->kind,
+		.role = in->role,
+		.name = in->name,
+		.external_id = in->external_id,
+		.specialty = STR("[]")};
 	if (in->external_id.at != NULL &&
-	    overlay_get(&identity->tables[TABLE_NAMES], external_key(identity, in->workspace, in->external_id)) != NULL) {
+		overlay_get(&identity->tables[TABLE_NAMES], external_key(identity, in->workspace, in->external_id)) != NULL) {
 		return ERR_CONFLICT;
 	}
 	if (in->agent != 0 && overlay_get(&identity->tables[TABLE_NAMES], agent_key(identity, in->agent)) != NULL) {
@@ -260,7 +265,7 @@ enum err identity_principal_insert(struct identity *identity, struct db *db, con
 }
 
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal,
-			       const uint8_t hash[HASH_SHA256_BYTES], struct str label, int64_t expires_at_us, int64_t now_us)
+	const uint8_t hash[HASH_SHA256_BYTES], struct str label, int64_t expires_at_us, int64_t now_us)
 {
 	struct token_row token = {
 		.id = id, .principal = principal, .created_at_us = now_us, .expires_at_us = expires_at_us, .label = label};
@@ -295,7 +300,8 @@ enum err identity_writer_put(struct identity *identity, const struct principal *
 	text_move(&at, &copy->external_id);
 	text_move(&at, &copy->specialty);
 	/* Keys grow, so that nobody made later replaces the first one. */
-	if (principal->role == ROLE_OPERATOR && (identity->first_operator == 0 || principal->id < identity->first_operator)) {
+	if (principal->role == ROLE_OPERATOR &&
+		(identity->first_operator == 0 || principal->id < identity->first_operator)) {
 		identity->first_operator = principal->id;
 	}
 	return table_put(identity, TABLE_PRINCIPALS, (uint64_t)principal->id, copy);
@@ -312,11 +318,12 @@ static uint64_t key_key(const struct identity *identity, int64_t workspace, int6
 {
 	char text[160];
 	int len = snprintf(text, sizeof(text), "%lld:%lld:%.*s", (long long)workspace, (long long)owner,
-		       (int)(provider.len <= 64 ? provider.len : 64), provider.at);
+		(int)(provider.len <= 64 ? provider.len : 64), provider.at);
 	return map_hash(&identity->seed, str_make(text, (size_t)len));
 }
 
-static const struct key_row *key_checked(const struct key_row *key, int64_t workspace, int64_t owner, struct str provider)
+static const struct key_row *key_checked(
+	const struct key_row *key, int64_t workspace, int64_t owner, struct str provider)
 {
 	bool same = key != NULL && key->workspace == workspace && key->owner == owner && str_eq(key->provider, provider);
 	return same ? key : NULL;
@@ -324,14 +331,16 @@ static const struct key_row *key_checked(const struct key_row *key, int64_t work
 
 const struct key_row *identity_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider)
 {
-	return key_checked(overlay_get_published(&identity->tables[TABLE_KEYS], key_key(identity, workspace, owner, provider)), workspace,
-			   owner, provider);
+	return key_checked(
+		overlay_get_published(&identity->tables[TABLE_KEYS], key_key(identity, workspace, owner, provider)), workspace,
+		owner, provider);
 }
 
-const struct key_row *identity_writer_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider)
+const struct key_row *identity_writer_key(
+	struct identity *identity, int64_t workspace, int64_t owner, struct str provider)
 {
-	return key_checked(overlay_get(&identity->tables[TABLE_KEYS], key_key(identity, workspace, owner, provider)), workspace, owner,
-			   provider);
+	return key_checked(overlay_get(&identity->tables[TABLE_KEYS], key_key(identity, workspace, owner, provider)),
+		workspace, owner, provider);
 }
 
 enum err identity_writer_key_put(struct identity *identity, const struct key_row *key)
@@ -377,7 +386,8 @@ static uint64_t external_key(const struct identity *identity, int64_t workspace,
 {
 	char text[LIMIT_ID_BYTES + 32];
 	size_t len = external_id.len <= LIMIT_ID_BYTES ? external_id.len : LIMIT_ID_BYTES;
-	int n = snprintf(text, sizeof(text), "user:%lld:%.*s", (long long)workspace, (int)len, external_id.at != NULL ? external_id.at : "");
+	int n = snprintf(text, sizeof(text), "user:%lld:%.*s", (long long)workspace, (int)len,
+		external_id.at != NULL ? external_id.at : "");
 	return map_hash(&identity->seed, str_make(text, (size_t)n));
 }
 
@@ -388,7 +398,8 @@ static uint64_t agent_key(const struct identity *identity, int64_t agent)
 	return map_hash(&identity->seed, str_make(text, (size_t)n));
 }
 
-static enum err name_put(struct identity *identity, const struct principal *principal, uint64_t key, struct str external_id)
+static enum err name_put(
+	struct identity *identity, const struct principal *principal, uint64_t key, struct str external_id)
 {
 	struct name_entry *entry = mem_alloc(sizeof(*entry) + external_id.len + 1);
 	if (entry == NULL) {
@@ -405,7 +416,7 @@ static enum err names_put(struct identity *identity, const struct principal *pri
 	enum err err = ERR_OK;
 	if (principal->external_id.at != NULL) {
 		err = name_put(identity, principal, external_key(identity, principal->workspace, principal->external_id),
-			       principal->external_id);
+			principal->external_id);
 	}
 	if (err == ERR_OK && principal->agent != 0) {
 		err = name_put(identity, principal, agent_key(identity, principal->agent), STR_NONE);
@@ -419,7 +430,8 @@ static enum err token_entry_put(struct identity *identity, const struct token_ro
 	if (entry == NULL) {
 		return ERR_MEMORY;
 	}
-	*entry = (struct token_entry){.id = token->id, .principal = token->principal, .expires_at_us = token->expires_at_us};
+	*entry =
+		(struct token_entry){.id = token->id, .principal = token->principal, .expires_at_us = token->expires_at_us};
 	memcpy(entry->hash, token->hash, sizeof(entry->hash));
 	return table_put(identity, TABLE_TOKENS, token_key(token->hash), entry);
 }

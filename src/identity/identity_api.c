@@ -45,7 +45,8 @@ bool identity_may_rule(const struct caller *caller, const struct principal *prin
 	if (!caller_is_admin(caller) || principal->workspace != caller->workspace) {
 		return false;
 	}
-	return principal->kind == PRINCIPAL_AGENT || (principal->kind == PRINCIPAL_HUMAN && principal->role <= caller->role);
+	return principal->kind == PRINCIPAL_AGENT ||
+		   (principal->kind == PRINCIPAL_HUMAN && principal->role <= caller->role);
 }
 
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
@@ -63,7 +64,8 @@ const struct principal *identity_by_text(struct guild *guild, struct http_reques
 	return principal;
 }
 
-static void principal_reply(struct guild *guild, struct http_request *request, int status, const struct principal *principal)
+static void principal_reply(
+	struct guild *guild, struct http_request *request, int status, const struct principal *principal)
 {
 	struct buf text;
 	struct json_out json;
@@ -236,7 +238,8 @@ static enum err user_create_apply(struct command *base, struct db *db)
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
-static bool patch_read(struct guild *guild, struct http_request *request, const struct principal *from, struct principal *to)
+static bool patch_read(
+	struct guild *guild, struct http_request *request, const struct principal *from, struct principal *to)
 {
 	bool disabled;
 	*to = *from;
@@ -343,20 +346,21 @@ static void user_finish(struct command *base)
 }
 
 const struct http_route identity_routes[] = {
-	{HTTP1_GET, "/v1/me", ROLE_VIEWER, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL, "principal", 200,
-	 handle_me},
-	{HTTP1_GET, "/v1/users", ROLE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query, "list:principal",
-	 200, handle_user_list},
-	{HTTP1_POST, "/v1/users", ROLE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members, NULL,
-	 "principal", 201, handle_user_create},
-	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200, handle_user_get},
+	{HTTP1_GET, "/v1/me", ROLE_VIEWER, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL,
+		"principal", 200, handle_me},
+	{HTTP1_GET, "/v1/users", ROLE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query,
+		"list:principal", 200, handle_user_list},
+	{HTTP1_POST, "/v1/users", ROLE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members,
+		NULL, "principal", 201, handle_user_create},
+	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200,
+		handle_user_get},
 	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role.",
-	 user_patch_members, NULL, "principal", 200, handle_user_patch},
-	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL, identity_token_list_query,
-	 "list:token", 200, identity_handle_token_list},
-	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.", identity_token_create_members, NULL,
-	 "token", 201, identity_handle_token_create},
-	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL, NULL, NULL, 204,
-	 identity_handle_token_delete},
+		user_patch_members, NULL, "principal", 200, handle_user_patch},
+	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL,
+		identity_token_list_query, "list:token", 200, identity_handle_token_list},
+	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.",
+		identity_token_create_members, NULL, "token", 201, identity_handle_token_create},
+	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL,
+		NULL, NULL, 204, identity_handle_token_delete},
 	{.path = NULL},
 };

@@ -30,7 +30,8 @@ enum err identity_writer_key_remove(struct identity *identity, const struct key_
 /* Published; NULL when there is none. */
 const struct key_row *identity_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
 /* On the writer. */
-const struct key_row *identity_writer_key(struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
+const struct key_row *identity_writer_key(
+	struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
 
 /* identity_api.c. Admins rule over people up to their own role, and over agents' principals. */
 bool identity_may_rule(const struct caller *caller, const struct principal *principal);

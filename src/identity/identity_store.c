@@ -2,17 +2,19 @@
 #include "identity/identity_priv.h"
 
 #define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
-#define TOKEN_COLUMNS "id, principal, hash, label, created_at, expires_at, revoked_at"
+#define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at"
 
 static const struct db_sql sql_workspace_insert = {
 	"INSERT INTO workspace (id, name, default_agent, created_at) VALUES (?1, ?2, NULL, ?3)"};
 static const struct db_sql sql_workspace_first = {"SELECT id FROM workspace ORDER BY id LIMIT 1"};
 static const struct db_sql sql_principal_insert = {
 	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
-static const struct db_sql sql_principal_update = {"UPDATE principal SET role = ?2, name = ?3, disabled_at = ?4 WHERE id = ?1"};
+static const struct db_sql sql_principal_update = {
+	"UPDATE principal SET role = ?2, name = ?3, disabled_at = ?4 WHERE id = ?1"};
 static const struct db_sql sql_principal_rows = {
 	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
-static const struct db_sql sql_token_insert = {"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+static const struct db_sql sql_token_insert = {
+	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
 static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2 WHERE id = ?1"};
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};

@@ -64,7 +64,8 @@ static bool base_url_read(struct http_request *request, struct str *out)
 		return true;
 	}
 	if (url_parse(*out, &url) != ERR_OK || url.has_userinfo) {
-		http_reply_invalid(request, "/base_url", "It has to be a URL like https://api.example.com/v1, without user or password.");
+		http_reply_invalid(
+			request, "/base_url", "It has to be a URL like https://api.example.com/v1, without user or password.");
 		return false;
 	}
 	if (request->caller.role != ROLE_OPERATOR && !key_base_url_public(*out)) {
@@ -80,15 +81,15 @@ static enum err create_prepare(struct key_command *command, struct str plain)
 	struct arena *arena = command->change.command.arena;
 	struct key_row *key = &command->key;
 	key->shown = keyring_shown(arena, plain);
-	enum err err = keyring_seal(guild->keyring, arena, key->workspace, key->provider, key_host(key->base_url), key->id, plain,
-				    &key->sealed);
+	enum err err = keyring_seal(
+		guild->keyring, arena, key->workspace, key->provider, key_host(key->base_url), key->id, plain, &key->sealed);
 	if (err != ERR_OK || key->shown.at == NULL) {
 		return err != ERR_OK ? err : ERR_LIMIT;
 	}
 	struct id_text id = id_format(&guild->id_secret, ID_PROVIDER_KEY, key->id);
 	struct change_what what = {.change = arena_format(arena,
-							  "{\"new\":{\"key_id\":\"%s\",\"provider\":\"%.*s\",\"scope\":\"%s\"},\"old\":null}",
-							  id.text, STR_FMT(key->provider), key->owner != 0 ? "user" : "workspace")};
+								   "{\"new\":{\"key_id\":\"%s\",\"provider\":\"%.*s\",\"scope\":\"%s\"},\"old\":null}",
+								   id.text, STR_FMT(key->provider), key->owner != 0 ? "user" : "workspace")};
 	return what.change.at != NULL ? change_audit(&command->change, &what) : ERR_LIMIT;
 }
 
@@ -96,11 +97,11 @@ static void handle_create(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	struct key_row key = {.workspace = request->caller.workspace,
-			      .owner = caller_is_admin(&request->caller) ? 0 : request->caller.principal};
+		.owner = caller_is_admin(&request->caller) ? 0 : request->caller.principal};
 	struct str plain;
 	if (guild->keyring == NULL) {
 		struct http_problem problem = {.err = ERR_STORE_UNAVAILABLE,
-					       .detail = STR("No key file is open, so keys cannot be sealed. Start the server with one.")};
+			.detail = STR("No key file is open, so keys cannot be sealed. Start the server with one.")};
 		http_reply_problem(request, &problem);
 		return;
 	}
@@ -221,7 +222,8 @@ static void handle_delete(struct http_request *request, void *ctx)
 	command->identity = guild->identity;
 	command->key.id = id;
 	struct id_text text = id_format(&guild->id_secret, ID_PROVIDER_KEY, id);
-	struct change_what what = {.change = arena_format(&request->arena, "{\"new\":null,\"old\":{\"key_id\":\"%s\"}}", text.text)};
+	struct change_what what = {
+		.change = arena_format(&request->arena, "{\"new\":null,\"old\":{\"key_id\":\"%s\"}}", text.text)};
 	change_submit(&command->change, what.change.at != NULL ? change_audit(&command->change, &what) : ERR_LIMIT);
 }
 
@@ -255,10 +257,13 @@ static void delete_finish(struct command *base)
 }
 
 const struct http_route key_routes[] = {
-	{HTTP1_GET, "/v1/keys", ROLE_MEMBER, 0, "list", "Lists the caller's and the workspace's provider keys, first and last 4 characters.",
-	 NULL, list_query, "list:key", 200, handle_list},
-	{HTTP1_POST, "/v1/keys", ROLE_MEMBER, 0, "configure", "Seals a provider key: an admin's is the workspace's, a member's its own.",
-	 create_members, NULL, "key", 201, handle_create},
-	{HTTP1_DELETE, "/v1/keys/{id}", ROLE_MEMBER, 0, "delete", "Removes a provider key.", NULL, NULL, NULL, 204, handle_delete},
+	{HTTP1_GET, "/v1/keys", ROLE_MEMBER, 0, "list",
+		"Lists the caller's and the workspace's provider keys, first and last 4 characters.", NULL, list_query,
+		"list:key", 200, handle_list},
+	{HTTP1_POST, "/v1/keys", ROLE_MEMBER, 0, "configure",
+		"Seals a provider key: an admin's is the workspace's, a member's its own.", create_members, NULL, "key", 201,
+		handle_create},
+	{HTTP1_DELETE, "/v1/keys/{id}", ROLE_MEMBER, 0, "delete", "Removes a provider key.", NULL, NULL, NULL, 204,
+		handle_delete},
 	{.path = NULL},
 };

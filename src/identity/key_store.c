@@ -3,7 +3,8 @@
 
 #define KEY_COLUMNS "id, workspace, owner, provider, base_url, sealed, shown, created_at"
 
-static const struct db_sql sql_insert = {"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+static const struct db_sql sql_insert = {
+	"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
 static const struct db_sql sql_delete = {"DELETE FROM provider_key WHERE id = ?1"};
 static const struct db_sql sql_get = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id = ?1"};
 static const struct db_sql sql_rows = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id > ?1 ORDER BY id LIMIT ?2"};
@@ -64,7 +65,8 @@ static enum err key_step_into(struct db_stmt *stmt, struct arena *arena, struct 
 	out->sealed = arena_copy(arena, out->sealed);
 	out->shown = arena_copy(arena, out->shown);
 	db_reset(stmt);
-	bool whole = out->provider.at != NULL && out->base_url.at != NULL && out->sealed.at != NULL && out->shown.at != NULL;
+	bool whole =
+		out->provider.at != NULL && out->base_url.at != NULL && out->sealed.at != NULL && out->shown.at != NULL;
 	return whole ? ERR_OK : ERR_LIMIT;
 }
 
@@ -75,7 +77,8 @@ enum err key_row_get(struct db *db, struct arena *arena, int64_t id, struct key_
 	return key_step_into(stmt, arena, out);
 }
 
-enum err key_find(struct db *db, struct arena *arena, int64_t workspace, int64_t principal, struct str provider, struct key_row *out)
+enum err key_find(
+	struct db *db, struct arena *arena, int64_t workspace, int64_t principal, struct str provider, struct key_row *out)
 {
 	struct db_stmt *stmt = db_use(db, &sql_find);
 	db_bind_int(stmt, 1, workspace);

@@ -20,8 +20,10 @@ static void token_create_finish(struct command *base);
 static enum err token_revoke_apply(struct command *base, struct db *db);
 static void token_revoke_finish(struct command *base);
 
-static const struct command_row token_create_row = {"token_create", "grant", token_create_apply, NULL, token_create_finish};
-static const struct command_row token_revoke_row = {"token_revoke", "revoke", token_revoke_apply, NULL, token_revoke_finish};
+static const struct command_row token_create_row = {
+	"token_create", "grant", token_create_apply, NULL, token_create_finish};
+static const struct command_row token_revoke_row = {
+	"token_revoke", "revoke", token_revoke_apply, NULL, token_revoke_finish};
 
 const struct http_member identity_token_list_query[] = {
 	QUERY_LIST_MEMBERS,
@@ -49,10 +51,10 @@ static void token_fields(struct guild *guild, const struct token_row *token, str
 void token_reply(struct guild *guild, struct http_request *request, const struct token_made *made)
 {
 	struct token_row token = {.id = made->id,
-				  .principal = made->principal,
-				  .created_at_us = made->created_at_us,
-				  .expires_at_us = made->expires_at_us,
-				  .label = made->label};
+		.principal = made->principal,
+		.created_at_us = made->created_at_us,
+		.expires_at_us = made->expires_at_us,
+		.label = made->label};
 	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, made->agent);
 	struct buf text;
 	struct json_out json;
@@ -68,7 +70,7 @@ void token_reply(struct guild *guild, struct http_request *request, const struct
 
 struct token_list {
 	struct query query; /* first */
-	int64_t principal; /* whose */
+	int64_t principal;  /* whose */
 	int64_t seen;
 };
 
@@ -104,7 +106,8 @@ static enum err token_list_run(struct query *query, struct db *db)
 }
 
 /* Whose tokens: the caller's, or of somebody it rules over. 0: the request has been answered. */
-static int64_t token_subject(struct guild *guild, struct http_request *request, bool given, struct str user, bool to_make)
+static int64_t token_subject(
+	struct guild *guild, struct http_request *request, bool given, struct str user, bool to_make)
 {
 	const struct principal *principal;
 	if (!given) {
@@ -153,15 +156,16 @@ void identity_handle_token_create(struct http_request *request, void *ctx)
 		return;
 	}
 	command->identity = guild->identity;
-	command->token = (struct token_row){.id = guild_key(guild, request->loop), .principal = principal, .label = STR("")};
+	command->token =
+		(struct token_row){.id = guild_key(guild, request->loop), .principal = principal, .label = STR("")};
 	command->token.expires_at_us = expires_at_us;
 	(void)http_body_str(request, "label", &command->token.label);
 	token_make(guild->env, command->text, command->token.hash);
 	struct id_text id = id_format(&guild->id_secret, ID_TOKEN, command->token.id);
 	struct id_text owner = id_format(&guild->id_secret, ID_PRINCIPAL, principal);
-	struct change_what what = {.change = arena_format(&request->arena,
-							  "{\"new\":{\"principal_id\":\"%s\",\"token_id\":\"%s\"},\"old\":null}",
-							  owner.text, id.text)};
+	struct change_what what = {
+		.change = arena_format(&request->arena, "{\"new\":{\"principal_id\":\"%s\",\"token_id\":\"%s\"},\"old\":null}",
+			owner.text, id.text)};
 	change_submit(&command->change, what.change.at != NULL ? change_audit(&command->change, &what) : ERR_LIMIT);
 }
 
@@ -172,12 +176,12 @@ static enum err token_create_apply(struct command *base, struct db *db)
 	const struct principal *principal = identity_writer_principal(command->identity, token->principal);
 	/* It may have been raised or disabled since the handler looked. */
 	if (principal == NULL || principal->disabled_at_us != 0 ||
-	    (principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+		(principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
 		return ERR_PERMISSION;
 	}
 	token->created_at_us = command_now_us(base);
 	enum err err = identity_token_insert(command->identity, db, token->id, token->principal, token->hash, token->label,
-					     token->expires_at_us, token->created_at_us);
+		token->expires_at_us, token->created_at_us);
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
@@ -189,12 +193,12 @@ static void token_create_finish(struct command *base)
 		return;
 	}
 	token_reply(command->change.guild, command->change.request,
-		    &(struct token_made){.id = token->id,
-					 .principal = token->principal,
-					 .created_at_us = token->created_at_us,
-					 .expires_at_us = token->expires_at_us,
-					 .label = token->label,
-					 .text = str_make(command->text, TOKEN_TEXT_LEN)});
+		&(struct token_made){.id = token->id,
+			.principal = token->principal,
+			.created_at_us = token->created_at_us,
+			.expires_at_us = token->expires_at_us,
+			.label = token->label,
+			.text = str_make(command->text, TOKEN_TEXT_LEN)});
 }
 
 void identity_handle_token_delete(struct http_request *request, void *ctx)
@@ -215,7 +219,8 @@ void identity_handle_token_delete(struct http_request *request, void *ctx)
 	struct id_text text = id_format(&guild->id_secret, ID_TOKEN, id);
 	struct change_what what = {
 		.change = arena_format(&request->arena, "{\"new\":null,\"old\":{\"token_id\":\"%s\"}}", text.text)};
-	enum err err = command->revocation != NULL && what.change.at != NULL ? change_audit(&command->change, &what) : ERR_MEMORY;
+	enum err err =
+		command->revocation != NULL && what.change.at != NULL ? change_audit(&command->change, &what) : ERR_MEMORY;
 	if (err == ERR_OK) {
 		err = command_submit(&command->change.command, false);
 	}
@@ -234,7 +239,8 @@ static enum err token_revoke_apply(struct command *base, struct db *db)
 		return err;
 	}
 	const struct principal *principal = identity_writer_principal(command->identity, token.principal);
-	if (principal == NULL || (principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+	if (principal == NULL ||
+		(principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
 		return ERR_NOT_FOUND;
 	}
 	command->was_revoked = token.revoked_at_us != 0;

@@ -9,10 +9,10 @@ enum { OBJECT_BYTES_MAX = 65536 };
 struct session_command {
 	struct change change; /* first */
 	struct session session;
-	int64_t agent;         /* the new one, of an agent change */
+	int64_t agent; /* the new one, of an agent change */
 	struct str agent_name;
-	struct str title;      /* the new one, of a title change */
-	bool left;             /* of a deletion: turns are left for another transaction */
+	struct str title; /* the new one, of a title change */
+	bool left;        /* of a deletion: turns are left for another transaction */
 };
 
 static enum err create_apply(struct command *base, struct db *db);
@@ -32,7 +32,8 @@ static const struct command_row delete_row = {"session_delete", "delete", delete
 void session_json(struct guild *guild, const struct session *session, struct json_out *out)
 {
 	const struct siphash_key *secret = &guild->id_secret;
-	struct id_text id = id_format(secret, ID_SESSION, session->id), user = id_format(secret, ID_PRINCIPAL, session->owner);
+	struct id_text id = id_format(secret, ID_SESSION, session->id),
+				   user = id_format(secret, ID_PRINCIPAL, session->owner);
 	struct id_text agent = id_format(secret, ID_AGENT, session->agent);
 	struct time_text created = time_format(session->created_at_us), updated = time_format(session->updated_at_us);
 	json_object(out);
@@ -62,7 +63,8 @@ static void session_reply(struct session_command *command, int status)
 static enum err session_of_caller(struct command *base, struct db *db, struct session *out)
 {
 	const struct caller *caller = &base->caller;
-	return session_read(db, base->arena, out->id, caller->workspace, caller_is_admin(caller) ? 0 : caller->principal, out);
+	return session_read(
+		db, base->arena, out->id, caller->workspace, caller_is_admin(caller) ? 0 : caller->principal, out);
 }
 
 /* ---- create ---- */
@@ -74,12 +76,12 @@ void session_create_start(struct guild *guild, struct http_request *request, int
 		return;
 	}
 	command->session = (struct session){.id = guild_key(guild, request->loop),
-					    .workspace = request->caller.workspace,
-					    .owner = request->caller.principal,
-					    .agent = agent,
-					    .revision = 1,
-					    .title = title,
-					    .channel = STR("chat")};
+		.workspace = request->caller.workspace,
+		.owner = request->caller.principal,
+		.agent = agent,
+		.revision = 1,
+		.title = title,
+		.channel = STR("chat")};
 	/* A title may quote what was said, so the log says only that the session was made. */
 	struct change_what what = {.session = command->session.id, .change = STR("{\"new\":{},\"old\":null}")};
 	change_submit(&command->change, change_audit(&command->change, &what));
@@ -130,7 +132,8 @@ static enum err title_apply(struct command *base, struct db *db)
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
-void session_agent_start(struct guild *guild, struct http_request *request, int64_t session, int64_t agent, struct str agent_name)
+void session_agent_start(
+	struct guild *guild, struct http_request *request, int64_t session, int64_t agent, struct str agent_name)
 {
 	struct session_command *command = change_new(guild, request, &agent_row, sizeof(*command));
 	if (command == NULL) {
@@ -146,14 +149,15 @@ void session_agent_start(struct guild *guild, struct http_request *request, int6
 static enum err agent_audit(struct session_command *command)
 {
 	const struct siphash_key *secret = &command->change.guild->id_secret;
-	struct id_text to = id_format(secret, ID_AGENT, command->agent), from = id_format(secret, ID_AGENT, command->session.agent);
+	struct id_text to = id_format(secret, ID_AGENT, command->agent),
+				   from = id_format(secret, ID_AGENT, command->session.agent);
 	bool had = command->session.agent != 0;
-	struct change_what what = {
-		.agent = command->agent,
+	struct change_what what = {.agent = command->agent,
 		.agent_name = command->agent_name,
 		.session = command->session.id,
-		.change = arena_format(command->change.command.arena, "{\"new\":{\"agent_id\":\"%s\"},\"old\":{\"agent_id\":%s%s%s}}", to.text,
-				       had ? "\"" : "", had ? from.text : "null", had ? "\"" : "")};
+		.change =
+			arena_format(command->change.command.arena, "{\"new\":{\"agent_id\":\"%s\"},\"old\":{\"agent_id\":%s%s%s}}",
+				to.text, had ? "\"" : "", had ? from.text : "null", had ? "\"" : "")};
 	return what.change.at != NULL ? change_audit(&command->change, &what) : ERR_LIMIT;
 }
 
@@ -197,8 +201,7 @@ static void delete_go_on(struct guild *guild, struct http_request *request, int6
 		return;
 	}
 	struct id_text id = id_format(&guild->id_secret, ID_SESSION, session);
-	struct change_what what = {
-		.session = session,
+	struct change_what what = {.session = session,
 		.change = arena_format(&request->arena, "{\"new\":null,\"old\":{\"session_id\":\"%s\"}}", id.text)};
 	command->session.id = session;
 	command->change.command.job.sweep = sweep;

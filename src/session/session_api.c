@@ -30,7 +30,7 @@ static const struct http_member message_query[] = {QUERY_LIST_MEMBERS, {.name = 
 struct session_query {
 	struct query query; /* first */
 	int64_t id, owner;
-	bool foreign;       /* an admin reads what is somebody else's */
+	bool foreign; /* an admin reads what is somebody else's */
 	struct str text;
 	int64_t seen;
 };
@@ -84,10 +84,9 @@ static void read_finish(struct query *query)
 		return;
 	}
 	struct id_text owner = id_format(&query->guild->id_secret, ID_PRINCIPAL, own->owner);
-	struct change_what what = {
-		.session = own->id,
-		.change = arena_format(&request->arena, "{\"read\":\"%s\",\"user_id\":\"%s\"}", own->id != 0 ? "session" : "sessions",
-				       owner.text)};
+	struct change_what what = {.session = own->id,
+		.change = arena_format(&request->arena, "{\"read\":\"%s\",\"user_id\":\"%s\"}",
+			own->id != 0 ? "session" : "sessions", owner.text)};
 	change_read(query->guild, request, &what, foreign_reply, own);
 }
 
@@ -203,7 +202,8 @@ static void message_json(struct session_query *own, const struct session_turn *t
 	struct id_text id = id_format(secret, from_user ? ID_USER_MESSAGE : ID_ASSISTANT_MESSAGE, turn->id);
 	struct id_text session = id_format(secret, ID_SESSION, own->id), agent = id_format(secret, ID_AGENT, turn->agent);
 	struct id_text execution = id_format(secret, ID_EXECUTION, turn->id);
-	struct time_text created = time_format(from_user || turn->ended_at_us == 0 ? turn->started_at_us : turn->ended_at_us);
+	struct time_text created =
+		time_format(from_user || turn->ended_at_us == 0 ? turn->started_at_us : turn->ended_at_us);
 	json_object(json);
 	json_put_str(json, STR("id"), id_str(&id));
 	json_put_str(json, STR("session_id"), id_str(&session));
@@ -311,18 +311,18 @@ static void handle_delete(struct http_request *request, void *ctx)
 }
 
 const struct http_route session_routes[] = {
-	{HTTP1_POST, "/v1/sessions", ROLE_MEMBER, HTTP_BODY_OPTIONAL, "create", "Makes a session.", create_members, NULL, "session", 201,
-	 handle_create},
-	{HTTP1_GET, "/v1/sessions", ROLE_VIEWER, 0, "list", "Lists the caller's sessions, newest first.", NULL, list_query, "list:session",
-	 200, handle_list},
+	{HTTP1_POST, "/v1/sessions", ROLE_MEMBER, HTTP_BODY_OPTIONAL, "create", "Makes a session.", create_members, NULL,
+		"session", 201, handle_create},
+	{HTTP1_GET, "/v1/sessions", ROLE_VIEWER, 0, "list", "Lists the caller's sessions, newest first.", NULL, list_query,
+		"list:session", 200, handle_list},
 	{HTTP1_GET, "/v1/sessions/{id}", ROLE_VIEWER, 0, "get", "Shows a session.", NULL, NULL, "session", 200, handle_get},
-	{HTTP1_PATCH, "/v1/sessions/{id}", ROLE_MEMBER, 0, "update", "Gives a session a title.", patch_members, NULL, "session", 200,
-	 handle_patch},
-	{HTTP1_DELETE, "/v1/sessions/{id}", ROLE_MEMBER, 0, "delete", "Deletes a session with its messages, unless it is answering.", NULL,
-	 NULL, NULL, 204, handle_delete},
-	{HTTP1_GET, "/v1/sessions/{id}/messages", ROLE_VIEWER, 0, "get_messages", "Lists a session's messages, oldest first.", NULL,
-	 message_query, "list:message", 200, handle_messages},
-	{HTTP1_PUT, "/v1/sessions/{id}/agent", ROLE_MEMBER, 0, "update", "Sets the agent that answers in a session.", agent_members, NULL,
-	 "session", 200, handle_agent},
+	{HTTP1_PATCH, "/v1/sessions/{id}", ROLE_MEMBER, 0, "update", "Gives a session a title.", patch_members, NULL,
+		"session", 200, handle_patch},
+	{HTTP1_DELETE, "/v1/sessions/{id}", ROLE_MEMBER, 0, "delete",
+		"Deletes a session with its messages, unless it is answering.", NULL, NULL, NULL, 204, handle_delete},
+	{HTTP1_GET, "/v1/sessions/{id}/messages", ROLE_VIEWER, 0, "get_messages",
+		"Lists a session's messages, oldest first.", NULL, message_query, "list:message", 200, handle_messages},
+	{HTTP1_PUT, "/v1/sessions/{id}/agent", ROLE_MEMBER, 0, "update", "Sets the agent that answers in a session.",
+		agent_members, NULL, "session", 200, handle_agent},
 	{.path = NULL},
 };

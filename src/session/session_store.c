@@ -1,7 +1,8 @@
 /* session_store.c - SQL of sessions, and of turns seen as messages. */
 #include "session/session_priv.h"
 
-#define SESSION_COLUMNS "id, workspace, owner, agent, title, channel, message_count, open_count, created_at, updated_at, revision"
+#define SESSION_COLUMNS                                                                                                \
+	"id, workspace, owner, agent, title, channel, message_count, open_count, created_at, updated_at, revision"
 
 static const struct db_sql sql_read = {
 	"SELECT " SESSION_COLUMNS " FROM session WHERE id = ?1 AND workspace = ?2 AND (?3 = 0 OR owner = ?3)"};
@@ -13,19 +14,21 @@ static const struct db_sql sql_touch = {
 static const struct db_sql sql_owner = {"SELECT owner, workspace FROM session WHERE id = ?1"};
 static const struct db_sql sql_rows = {
 	"SELECT " SESSION_COLUMNS " FROM session WHERE owner = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"};
-static const struct db_sql sql_title = {"UPDATE session SET title = ?2, updated_at = ?3, revision = revision + 1 WHERE id = ?1"};
-static const struct db_sql sql_agent = {"UPDATE session SET agent = ?2, updated_at = ?3, revision = revision + 1 WHERE id = ?1"};
+static const struct db_sql sql_title = {
+	"UPDATE session SET title = ?2, updated_at = ?3, revision = revision + 1 WHERE id = ?1"};
+static const struct db_sql sql_agent = {
+	"UPDATE session SET agent = ?2, updated_at = ?3, revision = revision + 1 WHERE id = ?1"};
 static const struct db_sql sql_delete = {"DELETE FROM session WHERE id = ?1"};
 static const struct db_sql sql_batches_delete = {
 	"DELETE FROM token_batch WHERE execution IN (SELECT id FROM turn WHERE session = ?1 ORDER BY id LIMIT ?2)"};
 static const struct db_sql sql_turns_delete = {
 	"DELETE FROM turn WHERE id IN (SELECT id FROM turn WHERE session = ?1 ORDER BY id LIMIT ?2)"};
 static const struct db_sql sql_turn_left = {"SELECT id FROM turn WHERE session = ?1 ORDER BY id LIMIT 1"};
-static const struct db_sql sql_turns = {
-	"SELECT id, agent, started_at, ended_at, message, answer, has_answer, partial FROM turn WHERE session = ?1 AND id >= ?2 "
-	"AND rolled_back = 0 ORDER BY id LIMIT ?3"};
-static const struct db_sql sql_history = {
-	"SELECT message, answer, partial FROM turn WHERE session = ?1 AND has_answer = 1 AND rolled_back = 0 ORDER BY id DESC LIMIT ?2"};
+static const struct db_sql sql_turns = {"SELECT id, agent, started_at, ended_at, message, answer, has_answer, partial "
+										"FROM turn WHERE session = ?1 AND id >= ?2 "
+										"AND rolled_back = 0 ORDER BY id LIMIT ?3"};
+static const struct db_sql sql_history = {"SELECT message, answer, partial FROM turn WHERE session = ?1 AND has_answer "
+										  "= 1 AND rolled_back = 0 ORDER BY id DESC LIMIT ?2"};
 
 static void session_of_row(struct db_stmt *stmt, struct session *out)
 {
@@ -53,7 +56,8 @@ static void bind_agent(struct db_stmt *stmt, int index, int64_t agent)
 	}
 }
 
-enum err session_read(struct db *db, struct arena *arena, int64_t id, int64_t workspace, int64_t owner, struct session *out)
+enum err session_read(
+	struct db *db, struct arena *arena, int64_t id, int64_t workspace, int64_t owner, struct session *out)
 {
 	struct db_stmt *stmt = db_use(db, &sql_read);
 	db_bind_int(stmt, 1, id);
@@ -212,8 +216,8 @@ enum err session_turns(struct db *db, int64_t session, int64_t from, int64_t lim
 /* ---- what goes into a prompt ---- */
 
 /* Newest first: answer, then its question. Question and answer go in together or not at all. */
-static enum err history_collect(struct db_stmt *stmt, struct arena *arena, size_t max, size_t bytes_max, struct session_message *out,
-				size_t *count)
+static enum err history_collect(
+	struct db_stmt *stmt, struct arena *arena, size_t max, size_t bytes_max, struct session_message *out, size_t *count)
 {
 	size_t bytes = 0;
 	*count = 0;
@@ -239,8 +243,8 @@ static enum err history_collect(struct db_stmt *stmt, struct arena *arena, size_
 	}
 }
 
-enum err session_history(struct db *db, struct arena *arena, int64_t id, size_t max, size_t bytes_max, struct session_message **out,
-			 size_t *count)
+enum err session_history(struct db *db, struct arena *arena, int64_t id, size_t max, size_t bytes_max,
+	struct session_message **out, size_t *count)
 {
 	struct session_message *messages = arena_array(arena, struct session_message, max + 1);
 	if (messages == NULL) {

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "agent/maturity.h"
@@ -84,6 +85,6 @@ static void test_lifecycle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_words), cmocka_unit_test(test_lift_and_floor),
-					   cmocka_unit_test(test_confidence), cmocka_unit_test(test_lifecycle)};
+		cmocka_unit_test(test_confidence), cmocka_unit_test(test_lifecycle)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "base/env.h"
@@ -95,8 +96,10 @@ static void test_names_outside_the_table(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct action_level level = level_of(str_of(cases[i].action));
-		if (level.complexity != cases[i].level || level.kind != cases[i].kind || !str_eq(level.rule, str_of(cases[i].rule))) {
-			fail_msg("%s: level %d kind %d rule %.*s", cases[i].action, level.complexity, level.kind, STR_FMT(level.rule));
+		if (level.complexity != cases[i].level || level.kind != cases[i].kind ||
+			!str_eq(level.rule, str_of(cases[i].rule))) {
+			fail_msg(
+				"%s: level %d kind %d rule %.*s", cases[i].action, level.complexity, level.kind, STR_FMT(level.rule));
 		}
 	}
 }
@@ -119,8 +122,9 @@ static void test_lengths(void **state)
 
 static struct decision decided(enum maturity maturity, enum lifecycle lifecycle, int complexity)
 {
-	struct decide_input input = {.agent = {.known = true, .maturity = maturity, .lifecycle = lifecycle, .confidence_e4 = 6000},
-				     .level = {complexity, RULE_EXACT, STR("chat")}};
+	struct decide_input input = {
+		.agent = {.known = true, .maturity = maturity, .lifecycle = lifecycle, .confidence_e4 = 6000},
+		.level = {complexity, RULE_EXACT, STR("chat")}};
 	struct decision decision;
 	decide(&input, &decision);
 	return decision;
@@ -151,7 +155,8 @@ static void test_matrix(void **state)
 /* Everything is wrong at first; what is put right shows the next reason. */
 static void test_order_of_reasons(void **state)
 {
-	struct decide_input input = {.level = {4, RULE_EXACT, STR("delete")}, .require_approval = true, .budget_exceeded = true, .depth = 6};
+	struct decide_input input = {
+		.level = {4, RULE_EXACT, STR("delete")}, .require_approval = true, .budget_exceeded = true, .depth = 6};
 	struct decision d;
 	decide(&input, &d);
 	assert_int_equal(d.status, DECISION_NOT_FOUND);
@@ -196,18 +201,22 @@ static void assert_reason(const struct decision *decision, const char *action, c
 static void test_words(void **state)
 {
 	struct decision d = decided(MATURITY_STUDENT, LIFECYCLE_ACTIVE, 2);
-	assert_reason(&d, "stream_chat", "Agent \"Helper\" (student) is blocked from \"stream_chat\": it needs intern or above.");
+	assert_reason(
+		&d, "stream_chat", "Agent \"Helper\" (student) is blocked from \"stream_chat\": it needs intern or above.");
 	d = decided(MATURITY_SUPERVISED, LIFECYCLE_ACTIVE, 4);
 	assert_reason(&d, "delete", "Agent \"Helper\" (supervised) is blocked from \"delete\": it needs autonomous.");
 	d = decided(MATURITY_INTERN, LIFECYCLE_PAUSED, 2);
-	assert_reason(&d, "chat", "Agent \"Helper\" (intern) is blocked from \"chat\": it is paused (the action needs intern or above).");
+	assert_reason(&d, "chat",
+		"Agent \"Helper\" (intern) is blocked from \"chat\": it is paused (the action needs intern or above).");
 	d = decided(MATURITY_SUPERVISED, LIFECYCLE_ACTIVE, 3);
-	assert_reason(&d, "send", "Agent \"Helper\" (supervised) may do \"send\" once a human approved it; it needs supervised or above.");
+	assert_reason(&d, "send",
+		"Agent \"Helper\" (supervised) may do \"send\" once a human approved it; it needs supervised or above.");
 	d = decided(MATURITY_INTERN, LIFECYCLE_ACTIVE, 2);
 	assert_reason(&d, "chat", "Agent \"Helper\" (intern) may do \"chat\", which needs intern or above.");
 	struct decide_input input = {.level = {2, RULE_UNKNOWN, STR("unknown")}};
 	decide(&input, &d);
-	assert_reason(&d, "fly", "Agent \"Helper\" is blocked from \"fly\": there is no such agent (the action needs intern or above).");
+	assert_reason(&d, "fly",
+		"Agent \"Helper\" is blocked from \"fly\": there is no such agent (the action needs intern or above).");
 	struct buf text;
 	buf_init(&text, 256);
 	decision_rule_id(&d, &text);
@@ -223,10 +232,11 @@ static void test_json(void **state)
 	buf_init(&text, 4096);
 	json_begin(&json, &text);
 	decision_json(&d, STR("He\"lper"), STR("chat"), &json);
-	const char *want = "{\"allowed\":false,\"requires_human_approval\":false,\"proceed\":false,"
-			   "\"reason\":\"Agent \\\"He\\\"lper\\\" (intern) is blocked from \\\"chat\\\": it needs supervised or above.\","
-			   "\"agent_maturity\":\"intern\",\"action_complexity\":3,\"required_maturity\":\"supervised\",\"confidence\":0.6,"
-			   "\"rule_id\":\"maturity:chat:3\",\"status_code\":\"maturity\",\"action\":\"chat\"}";
+	const char *want =
+		"{\"allowed\":false,\"requires_human_approval\":false,\"proceed\":false,"
+		"\"reason\":\"Agent \\\"He\\\"lper\\\" (intern) is blocked from \\\"chat\\\": it needs supervised or above.\","
+		"\"agent_maturity\":\"intern\",\"action_complexity\":3,\"required_maturity\":\"supervised\",\"confidence\":0.6,"
+		"\"rule_id\":\"maturity:chat:3\",\"status_code\":\"maturity\",\"action\":\"chat\"}";
 	if (!str_eq(buf_str(&text), str_of(want))) {
 		fail_msg("%.*s", STR_FMT(buf_str(&text)));
 	}
@@ -239,7 +249,8 @@ static void test_no_allocation(void **state)
 	uint64_t before = mem_count();
 	unsigned denied = 0;
 	for (int i = 0; i < 3000; i++) {
-		struct decide_input input = {.agent = {.known = true, .maturity = MATURITY_INTERN, .lifecycle = LIFECYCLE_ACTIVE}};
+		struct decide_input input = {
+			.agent = {.known = true, .maturity = MATURITY_INTERN, .lifecycle = LIFECYCLE_ACTIVE}};
 		struct decision d;
 		assert_int_equal(policy_level(policy, str_of(actions[i % 3]), &input.level), ERR_OK);
 		decide(&input, &d);
@@ -268,10 +279,14 @@ static void test_timing_is_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_entry_is_exact), cmocka_unit_test(test_names_outside_the_table),
-		cmocka_unit_test(test_lengths),		     cmocka_unit_test(test_matrix),
-		cmocka_unit_test(test_order_of_reasons),     cmocka_unit_test(test_words),
-		cmocka_unit_test(test_json),		     cmocka_unit_test(test_no_allocation),
+		cmocka_unit_test(test_every_entry_is_exact),
+		cmocka_unit_test(test_names_outside_the_table),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_order_of_reasons),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_no_allocation),
 		cmocka_unit_test(test_timing_is_shown),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

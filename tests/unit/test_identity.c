@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #include "agent/agent.h"
@@ -33,7 +34,8 @@ static void open_store(struct fixture *f)
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
 	struct command_overlay overlays[] = {identity_overlay(g->identity), registry_overlay(g->registry), {.ctx = NULL}};
-	struct command_options commands = {.env = g->env, .id_secret = &g->id_secret, .epoch = &g->epoch, .overlays = overlays};
+	struct command_options commands = {
+		.env = g->env, .id_secret = &g->id_secret, .epoch = &g->epoch, .overlays = overlays};
 	assert_int_equal(command_runner_create(&commands, &g->commands), ERR_OK);
 	struct writer_options writer = {.env = g->env, .path = f->path, .hooks = command_hooks(g->commands)};
 	if (writer_create(&writer, &g->writer, detail) != ERR_OK) {
@@ -108,9 +110,7 @@ static enum err probe_apply(struct command *command, struct db *db)
 	return err != ERR_OK ? err : probe->fail_with;
 }
 
-static void probe_finish(struct command *command)
-{
-}
+static void probe_finish(struct command *command) {}
 
 static const struct command_row probe_row = {"probe", "create", probe_apply, NULL, probe_finish};
 
@@ -216,7 +216,7 @@ static void test_bad_tokens(void **state)
 	assert_int_equal(identity_authenticate(f->guild.identity, str_of(other), 1, &caller), ERR_UNAUTHENTICATED);
 	assert_int_equal(identity_authenticate(f->guild.identity, STR(""), 1, &caller), ERR_UNAUTHENTICATED);
 	assert_int_equal(identity_authenticate(f->guild.identity, str_make(f->token, TOKEN_TEXT_LEN - 1), 1, &caller),
-			 ERR_UNAUTHENTICATED);
+		ERR_UNAUTHENTICATED);
 	memcpy(other, f->token, sizeof(other));
 	other[20] = other[20] == 'A' ? 'B' : 'A';
 	assert_int_equal(identity_authenticate(f->guild.identity, str_of(other), 1, &caller), ERR_UNAUTHENTICATED);
@@ -230,11 +230,11 @@ static enum err make_member(struct probe *probe, struct db *db)
 {
 	struct identity *identity = probe->fixture->guild.identity;
 	struct principal_new made = {.id = probe->id,
-				     .workspace = identity_workspace(identity),
-				     .kind = PRINCIPAL_HUMAN,
-				     .role = ROLE_MEMBER,
-				     .name = STR("M\xc3\xb6we"),
-				     .external_id = STR("ext-1")};
+		.workspace = identity_workspace(identity),
+		.kind = PRINCIPAL_HUMAN,
+		.role = ROLE_MEMBER,
+		.name = STR("M\xc3\xb6we"),
+		.external_id = STR("ext-1")};
 	enum err err = identity_principal_insert(identity, db, &made, command_now_us(&probe->change.command));
 	if (err == ERR_OK) {
 		err = identity_token_insert(identity, db, probe->other, probe->id, member_hash, STR("l"), EXPIRES_US, 1);
@@ -291,8 +291,8 @@ static void test_commit_and_undo(void **state)
 
 static enum err move_confidence(struct probe *probe, struct db *db)
 {
-	return agent_confidence_move(probe->fixture->guild.registry, db, probe->id, probe->delta, command_now_us(&probe->change.command),
-				     &probe->demoted);
+	return agent_confidence_move(probe->fixture->guild.registry, db, probe->id, probe->delta,
+		command_now_us(&probe->change.command), &probe->demoted);
 }
 
 static void test_confidence_follows_transactions(void **state)
@@ -328,13 +328,13 @@ static enum err make_session(struct probe *probe, struct db *db)
 {
 	int64_t workspace = identity_workspace(probe->fixture->guild.identity);
 	struct session session = {.id = probe->id,
-				  .workspace = workspace,
-				  .owner = probe->other,
-				  .created_at_us = 5,
-				  .updated_at_us = 5,
-				  .revision = 1,
-				  .title = STR("t"),
-				  .channel = STR("chat")};
+		.workspace = workspace,
+		.owner = probe->other,
+		.created_at_us = 5,
+		.updated_at_us = 5,
+		.revision = 1,
+		.title = STR("t"),
+		.channel = STR("chat")};
 	enum err err = session_insert(db, &session);
 	return err == ERR_OK ? session_touch(db, probe->id, 2, 9, 77) : err;
 }
@@ -389,36 +389,15 @@ static void test_session_title(void **state)
 
 static void test_base_urls(void **state)
 {
-	static const char *const good[] = {"https://api.openai.com/v1", "https://8.8.8.8/v1", "https://[2606:4700::1111]/v1",
-					   "https://llm.example.org:8443"};
-	static const char *const bad[] = {"http://api.openai.com/v1",
-					  "https://localhost/v1",
-					  "https://a.localhost",
-					  "https://127.0.0.1/",
-					  "https://127.1/",
-					  "https://0x7f.1/",
-					  "https://2130706433/",
-					  "https://017700000001/",
-					  "https://10.1.2.3/",
-					  "https://172.31.0.1/",
-					  "https://192.168.1.1/",
-					  "https://169.254.169.254/latest",
-					  "https://100.64.0.1/",
-					  "https://0.0.0.0/",
-					  "https://224.0.0.1/",
-					  "https://[::1]/",
-					  "https://[::]/",
-					  "https://[fe80::1]/",
-					  "https://[fd00::1]/",
-					  "https://[::ffff:127.0.0.1]/",
-					  "https://[64:ff9b::7f00:1]/",
-					  "https://[2002:7f00:1::]/",
-					  "https://user:pw@api.openai.com/",
-					  "https://intranet/",
-					  "https://db.internal/",
-					  "https://nas.local./",
-					  "ftp://api.openai.com/",
-					  "nonsense"};
+	static const char *const good[] = {"https://api.openai.com/v1", "https://8.8.8.8/v1",
+		"https://[2606:4700::1111]/v1", "https://llm.example.org:8443"};
+	static const char *const bad[] = {"http://api.openai.com/v1", "https://localhost/v1", "https://a.localhost",
+		"https://127.0.0.1/", "https://127.1/", "https://0x7f.1/", "https://2130706433/", "https://017700000001/",
+		"https://10.1.2.3/", "https://172.31.0.1/", "https://192.168.1.1/", "https://169.254.169.254/latest",
+		"https://100.64.0.1/", "https://0.0.0.0/", "https://224.0.0.1/", "https://[::1]/", "https://[::]/",
+		"https://[fe80::1]/", "https://[fd00::1]/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/",
+		"https://[2002:7f00:1::]/", "https://user:pw@api.openai.com/", "https://intranet/", "https://db.internal/",
+		"https://nas.local./", "ftp://api.openai.com/", "nonsense"};
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		if (!key_base_url_public(str_of(good[i]))) {
 			fail_msg("refused: %s", good[i]);

@@ -1,4 +1,4 @@
-/* key_rules.c - which key is nearest, and where a key may be sent. */
+/* key.c - which key is nearest, and where a key may be sent. */
 #include <arpa/inet.h>
 
 #include "identity/identity_priv.h"
@@ -60,7 +60,7 @@ static bool name_public(struct str host)
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		struct str end = str_of(refused[i]);
 		if (host.len > end.len && host.at[host.len - end.len - 1] == '.' &&
-		    str_eq_case(str_sub(host, host.len - end.len, end.len), end)) {
+			str_eq_case(str_sub(host, host.len - end.len, end.len), end)) {
 			return false;
 		}
 	}
@@ -99,8 +99,8 @@ struct str key_host(struct str base_url)
 	return url.host;
 }
 
-enum err key_get(struct guild *guild, int64_t workspace, int64_t principal, struct str provider, struct keyring_secret *out,
-		 struct str *base_url)
+enum err key_get(struct guild *guild, int64_t workspace, int64_t principal, struct str provider,
+	struct keyring_secret *out, struct str *base_url)
 {
 	const struct key_row *key = principal != 0 ? identity_key(guild->identity, workspace, principal, provider) : NULL;
 	if (key == NULL) {

@@ -1,0 +1,724 @@
+/* The rows of agents, governance, identity, keys and sessions through the library's door, on a real store in one thread. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/agent.h"
+#include "base/limits.h"
+#include "command/change.h"
+#include "governance/governance.h"
+#include "identity/identity.h"
+#include "identity/key.h"
+#include "session/session.h"
+
+enum { TURNS_MAX = 10000 };
+
+struct fixture {
+	char dir[64];
+	char path[96];
+	struct guild guild;
+	char token[TOKEN_TEXT_LEN + 1];
+	struct caller operator, admin, member, other;
+	/* the last reply */
+	int status;
+	char *body;
+	struct arena arena;
+	struct json_doc doc;
+};
+
+static const struct http_route *const tables[] = {
+	agent_routes, governance_routes, identity_routes, key_routes, session_routes, NULL};
+
+/* ---- calling ---- */
+
+static void on_reply(void *ctx, int status, struct str content_type, struct str body)
+{
+	struct fixture *f = ctx;
+	f->status = status;
+	f->body = malloc(body.len + 1);
+	assert_non_null(f->body);
+	memcpy(f->body, body.at != NULL ? body.at : "", body.len);
+	f->body[body.len] = '\0';
+}
+
+static void reply_forget(struct fixture *f)
+{
+	free(f->body);
+	f->body = NULL;
+	f->status = 0;
+	arena_fini(&f->arena);
+	f->doc = (struct json_doc){0};
+}
+
+static void call(
+	struct fixture *f, const struct caller *caller, const char *method, const char *target, const char *body, int want)
+{
+	struct http_local_sink sink = {.reply = on_reply, .ctx = f};
+	reply_forget(f);
+	http_local_dispatch(
+		f->guild.http, f->guild.loops[0], str_of(method), str_of(target), str_of(body), STR_NONE, caller, &sink);
+	for (int i = 0; i < TURNS_MAX && f->status == 0; i++) {
+		(void)writer_turn(f->guild.writer);
+		(void)reader_turn(f->guild.readers, 0);
+		loop_turn(f->guild.loops[0], 0);
+	}
+	if (f->status != want) {
+		fail_msg("%s %s %s: %d, not %d: %s", method, target, body != NULL ? body : "", f->status, want, f->body);
+	}
+	if (f->body[0] != '\0') {
+		arena_init(&f->arena, 1 << 24);
+		assert_int_equal(json_parse(&f->arena, str_of(f->body), &f->doc, NULL), ERR_OK);
+	}
+}
+
+/* A text of the last reply by name, borrowed until the next call; "" when it is absent or null. */
+static const char *text(struct fixture *f, const char *name)
+{
+	struct str value;
+	if (!json_get_str(json_member(json_root(&f->doc), str_of(name)), &value)) {
+		return "";
+	}
+	return arena_copy(&f->arena, value).at;
+}
+
+static int64_t number(struct fixture *f, const char *name)
+{
+	int64_t value = -1;
+	(void)json_get_int(json_member(json_root(&f->doc), str_of(name)), &value);
+	return value;
+}
+
+static uint32_t items(struct fixture *f)
+{
+	return json_size(json_member(json_root(&f->doc), STR("items")));
+}
+
+static const char *item_text(struct fixture *f, uint32_t i, const char *name)
+{
+	struct str value;
+	struct json item = json_element(json_member(json_root(&f->doc), STR("items")), i);
+	assert_true(json_get_str(json_member(item, str_of(name)), &value));
+	return arena_copy(&f->arena, value).at;
+}
+
+static const char *path(const char *format, const char *id)
+{
+	static char out[4][256];
+	static unsigned next;
+	char *at = out[next++ % 4];
+	snprintf(at, sizeof(out[0]), "/v1/%s", format);
+	char *hole = strchr(at, '$');
+	if (hole != NULL) {
+		char rest[200];
+		snprintf(rest, sizeof(rest), "%s", hole + 1);
+		snprintf(hole, sizeof(out[0]) - (size_t)(hole - at), "%s%s", id, rest);
+	}
+	return at;
+}
+
+static int64_t audit_entries(struct fixture *f)
+{
+	struct audit_report report;
+	assert_int_equal(audit_verify(writer_db(f->guild.writer), &report), ERR_OK);
+	assert_int_equal(report.first_bad, 0);
+	return report.entries;
+}
+
+/* ---- a server in one thread ---- */
+
+static struct caller user(struct fixture *f, const char *name, const char *role)
+{
+	char body[128], id[64];
+	struct caller caller;
+	snprintf(body, sizeof(body), "{\"name\":\"%s\",\"role\":\"%s\"}", name, role);
+	call(f, &f->operator, "POST", "/v1/users", body, 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	int64_t key;
+	assert_int_equal(id_parse(&f->guild.id_secret, ID_PRINCIPAL, str_of(id), &key), ERR_OK);
+	const struct principal *principal = identity_principal(f->guild.identity, key);
+	assert_non_null(principal);
+	identity_caller(principal, &caller);
+	return caller;
+}
+
+static void open_parts(struct fixture *f)
+{
+	struct guild *g = &f->guild;
+	char detail[256] = "";
+	*g = (struct guild){.env = env_real(), .id_secret = {1, 2}, .loop_count = 1};
+	id_gen_init(&g->id_gens[0], 0, 0);
+	assert_int_equal(snap_domain_create(&g->snap), ERR_OK);
+	struct loop_options loop = {.env = g->env, .snap = g->snap};
+	assert_int_equal(loop_create(&loop, &g->loops[0]), ERR_OK);
+	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
+	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
+	assert_int_equal(policy_create_default(&g->policy), ERR_OK);
+	struct command_overlay overlays[] = {identity_overlay(g->identity), registry_overlay(g->registry), {.ctx = NULL}};
+	struct command_options commands = {.env = g->env,
+		.id_secret = &g->id_secret,
+		.epoch = &g->epoch,
+		.loops = g->loops,
+		.loop_count = 1,
+		.overlays = overlays};
+	assert_int_equal(command_runner_create(&commands, &g->commands), ERR_OK);
+	struct writer_options writer = {.env = g->env, .path = f->path, .hooks = command_hooks(g->commands)};
+	if (writer_create(&writer, &g->writer, detail) != ERR_OK ||
+		reader_create(g->env, f->path, 2, &g->readers, detail) != ERR_OK ||
+		keyring_open(f->dir, STR_NONE, true, &g->keyring, detail) != ERR_OK) {
+		fail_msg("%s", detail);
+	}
+	assert_int_equal(command_attach(g->commands, g->writer), ERR_OK);
+	assert_int_equal(identity_first_start(g->identity, g, f->token), ERR_OK);
+	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
+	struct http_options http = {.env = g->env,
+		.tables = tables,
+		.ctx = g,
+		.secret = &g->id_secret,
+		.loop_count = 1,
+		.body_bytes_max = LIMIT_BODY_BYTES,
+		.sse_comment_us = 15000000,
+		.ws_ping_us = 30000000,
+		.ws_close_us = 90000000,
+		.head_timeout_us = 10000000,
+		.idle_timeout_us = 60000000};
+	assert_int_equal(http_server_create(&http, &g->http), ERR_OK);
+	assert_int_equal(identity_authenticate(g->identity, str_of(f->token), 1, &f->operator), ERR_OK);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	snprintf(f->dir, sizeof(f->dir), "/tmp/guild_features_XXXXXX");
+	if (f == NULL || mkdtemp(f->dir) == NULL) {
+		return -1;
+	}
+	snprintf(f->path, sizeof(f->path), "%s/guild.db", f->dir);
+	arena_init(&f->arena, 1 << 24);
+	open_parts(f);
+	f->admin = user(f, "Ada", "admin");
+	f->member = user(f, "Mo", "member");
+	f->other = user(f, "Olu", "member");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {"guild.db", "guild.db-wal", "guild.db-shm", "guild.key"};
+	struct fixture *f = *state;
+	struct guild *g = &f->guild;
+	reply_forget(f);
+	reader_destroy(&g->readers);
+	writer_destroy(&g->writer);
+	loop_turn(g->loops[0], 0);
+	http_server_destroy(&g->http);
+	command_runner_destroy(&g->commands);
+	keyring_close(&g->keyring);
+	policy_destroy(&g->policy);
+	registry_destroy(&g->registry);
+	identity_destroy(&g->identity);
+	loop_destroy(&g->loops[0]);
+	snap_domain_destroy(&g->snap);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char file[128];
+		snprintf(file, sizeof(file), "%s/%s", f->dir, names[i]);
+		unlink(file);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* ---- agents ---- */
+
+static void test_agent_create(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before = audit_entries(f);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"  Mail Helper! \",\"system_prompt\":\"secret\"}", 201);
+	assert_string_equal(text(f, "name"), "Mail Helper!");
+	assert_string_equal(text(f, "handle"), "mail-helper");
+	assert_string_equal(text(f, "maturity"), "student");
+	assert_string_equal(text(f, "system_prompt"), "secret");
+	assert_int_equal(number(f, "revision"), 1);
+	assert_int_equal(audit_entries(f), before + 1);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"Mail Helper\"}", 201);
+	assert_string_equal(text(f, "handle"), "mail-helper-2");
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"x\",\"handle\":\"mail-helper\"}", 409);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"x\",\"handle\":\"Mail\"}", 422);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"   \"}", 422);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"x\",\"lifecycle\":\"active\"}", 422);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"x\",\"model\":{\"provider\":\"p\",\"temperature\":1}}", 422);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"x\",\"maturity\":\"intern\"}", 403);
+	assert_int_equal(audit_entries(f), before + 2);
+	call(f, &f->admin, "POST", "/v1/agents",
+		"{\"name\":\"Pro\",\"maturity\":\"Supervised\",\"model\":{\"provider\":\"openai\",\"model\":\"m\"},"
+		"\"capabilities\":[\"a\"],\"configuration\":{\"k\":[1]}}",
+		201);
+	assert_string_equal(text(f, "maturity"), "supervised");
+	assert_non_null(strstr(f->body, "\"confidence\":0.8,"));
+	assert_non_null(strstr(f->body, "\"model\":{\"provider\":\"openai\",\"model\":\"m\"},\"capabilities\":[\"a\"]"));
+	assert_non_null(strstr(f->body, "\"configuration\":{\"k\":[1]}"));
+	/* Others see the agent but not its prompt. */
+	call(f, &f->other, "GET", "/v1/agents/mail-helper", NULL, 200);
+	assert_non_null(strstr(f->body, "\"system_prompt\":null,\"configuration\":null"));
+	call(f, &f->other, "GET", "/v1/agents/nobody", NULL, 404);
+	assert_string_equal(text(f, "code"), "agent_not_found");
+}
+
+static void test_agent_list(void **state)
+{
+	struct fixture *f = *state;
+	char body[64], cursor[200] = "";
+	unsigned seen = 0;
+	for (int i = 0; i < 7; i++) {
+		snprintf(body, sizeof(body), "{\"name\":\"a%d\",\"maturity\":\"%s\"}", i, i % 2 != 0 ? "intern" : "student");
+		call(f, &f->admin, "POST", "/v1/agents", body, 201);
+	}
+	for (int page = 0; page < 10; page++) {
+		char target[300];
+		snprintf(target, sizeof(target), "/v1/agents?limit=3%s%s", cursor[0] != '\0' ? "&cursor=" : "", cursor);
+		call(f, &f->member, "GET", target, NULL, 200);
+		seen += items(f);
+		snprintf(cursor, sizeof(cursor), "%s", text(f, "next_cursor"));
+		if (cursor[0] == '\0') {
+			assert_int_equal(page, 2);
+			break;
+		}
+		char other[300];
+		snprintf(other, sizeof(other), "/v1/agents?limit=3&maturity=intern&cursor=%s", cursor);
+		call(f, &f->member, "GET", other, NULL, 400);
+	}
+	assert_int_equal(seen, 8);
+	call(f, &f->member, "GET", "/v1/agents?maturity=intern", NULL, 200);
+	assert_int_equal(items(f), 4);
+	call(f, &f->member, "GET", "/v1/agents?lifecycle=paused", NULL, 200);
+	assert_int_equal(items(f), 0);
+	call(f, &f->member, "GET", "/v1/agents?limit=101", NULL, 422);
+	call(f, &f->member, "GET", "/v1/agents?cursor=abc", NULL, 400);
+}
+
+static void test_agent_changes(void **state)
+{
+	struct fixture *f = *state;
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"Bot\",\"system_prompt\":\"p\"}", 201);
+	call(f, &f->member, "PATCH", "/v1/agents/bot", "{\"description\":\"d\",\"system_prompt\":null}", 200);
+	assert_int_equal(number(f, "revision"), 2);
+	assert_string_equal(text(f, "description"), "d");
+	assert_string_equal(text(f, "system_prompt"), "");
+	call(f, &f->member, "PATCH", "/v1/agents/bot", "{\"maturity\":\"autonomous\"}", 422);
+	call(f, &f->other, "PATCH", "/v1/agents/bot", "{\"description\":\"x\"}", 403);
+	call(f, &f->member, "POST", "/v1/agents/bot/promote", "{\"reason\":\"r\"}", 403);
+	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"reason\":\"  \"}", 422);
+	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"reason\":\"it is good\"}", 200);
+	assert_string_equal(text(f, "maturity"), "intern");
+	assert_non_null(strstr(f->body, "\"confidence\":0.6,"));
+	call(f, &f->member, "POST", "/v1/agents/bot/pause", NULL, 200);
+	assert_string_equal(text(f, "lifecycle"), "paused");
+	assert_string_equal(text(f, "maturity"), "intern");
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "POST", "/v1/agents/bot/pause", NULL, 200);
+	assert_int_equal(audit_entries(f), entries);
+	call(f, &f->member, "POST", "/v1/agents/bot/decide", "{\"action\":\"chat\"}", 200);
+	assert_string_equal(text(f, "status_code"), "lifecycle");
+	call(f, &f->member, "POST", "/v1/agents/bot/resume", NULL, 200);
+	call(f, &f->admin, "POST", "/v1/agents/bot/demote", "{\"reason\":\"it is not\"}", 200);
+	assert_string_equal(text(f, "maturity"), "student");
+	call(f, &f->admin, "POST", "/v1/agents/bot/demote", "{\"reason\":\"it is not\"}", 409);
+	call(f, &f->member, "POST", "/v1/agents/bot/archive", NULL, 200);
+	call(f, &f->member, "POST", "/v1/agents/bot/resume", NULL, 409);
+	assert_int_equal(audit_entries(f), entries + 3);
+}
+
+struct answer {
+	int status;
+	char body[4096];
+};
+
+static void on_answer(void *ctx, int status, struct str content_type, struct str body)
+{
+	struct answer *answer = ctx;
+	answer->status = status;
+	str_to_z(body, answer->body, sizeof(answer->body));
+}
+
+/* Both are decided on the same snapshot, before the writer has run. */
+static void at_once(struct fixture *f, const char *target, const char *body, struct answer out[2])
+{
+	for (int i = 0; i < 2; i++) {
+		struct http_local_sink sink = {.reply = on_answer, .ctx = &out[i]};
+		out[i].status = 0;
+		http_local_dispatch(
+			f->guild.http, f->guild.loops[0], STR("POST"), str_of(target), str_of(body), STR_NONE, &f->admin, &sink);
+		assert_int_equal(out[i].status, 0);
+	}
+	for (int i = 0; i < TURNS_MAX && (out[0].status == 0 || out[1].status == 0); i++) {
+		(void)writer_turn(f->guild.writer);
+		loop_turn(f->guild.loops[0], 0);
+	}
+}
+
+static void test_changes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct answer answers[2];
+	/* Two agents want the same derived handle: the second gets the next one. */
+	at_once(f, "/v1/agents", "{\"name\":\"Twin\"}", answers);
+	assert_int_equal(answers[0].status, 201);
+	assert_int_equal(answers[1].status, 201);
+	assert_non_null(strstr(answers[0].body, "\"handle\":\"twin\""));
+	assert_non_null(strstr(answers[1].body, "\"handle\":\"twin-2\""));
+	at_once(f, "/v1/agents", "{\"name\":\"x\",\"handle\":\"only-one\"}", answers);
+	assert_int_equal(answers[0].status, 201);
+	assert_int_equal(answers[1].status, 409);
+	/* One step for two promotions that saw the same level. */
+	at_once(f, "/v1/agents/twin/promote", "{\"reason\":\"r\"}", answers);
+	assert_int_equal(answers[0].status, 200);
+	assert_int_equal(answers[1].status, 409);
+	assert_int_equal(registry_by_handle(f->guild.registry, f->admin.workspace, STR("twin"))->maturity, MATURITY_INTERN);
+	/* Pausing twice is one change: the second finds it paused. */
+	int64_t entries = audit_entries(f);
+	at_once(f, "/v1/agents/twin/pause", NULL, answers);
+	assert_int_equal(answers[0].status, 200);
+	assert_int_equal(answers[1].status, 200);
+	assert_int_equal(audit_entries(f), entries + 1);
+}
+
+static void test_decide_and_policy(void **state)
+{
+	struct fixture *f = *state;
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "POST", "/v1/agents/chat-assistant/decide",
+		"{\"action\":\"deleteUser\",\"arguments\":{\"id\":1}}", 200);
+	assert_string_equal(
+		text(f, "reason"), "Agent \"Chat Assistant\" (intern) is blocked from \"deleteUser\": it needs autonomous.");
+	call(f, &f->member, "POST", "/v1/agents/chat-assistant/decide", "{\"action\":\"chat\",\"require_approval\":true}",
+		200);
+	assert_string_equal(text(f, "status_code"), "approval_required");
+	call(f, &f->member, "POST", "/v1/agents/chat-assistant/decide", "{\"action\":\"\"}", 422);
+	call(f, &f->member, "POST", "/v1/agents/nobody/decide", "{\"action\":\"chat\"}", 404);
+	assert_int_equal(audit_entries(f), entries);
+	call(f, &f->member, "GET", "/v1/policy?limit=100", NULL, 200);
+	assert_int_equal(items(f), 100);
+	assert_string_equal(item_text(f, 0, "action"), "search");
+	char target[256];
+	snprintf(target, sizeof(target), "/v1/policy?limit=100&cursor=%s", text(f, "next_cursor"));
+	call(f, &f->member, "GET", target, NULL, 200);
+	assert_int_equal(items(f), 60);
+	assert_string_equal(item_text(f, 59, "required_maturity"), "autonomous");
+}
+
+static void test_agent_tokens(void **state)
+{
+	struct fixture *f = *state;
+	struct caller caller;
+	char principal[64];
+	call(f, &f->member, "POST", "/v1/agents/chat-assistant/tokens", NULL, 403);
+	call(f, &f->admin, "POST", "/v1/agents/chat-assistant/tokens", NULL, 409);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"Ext\",\"kind\":\"external\"}", 201);
+	call(f, &f->member, "POST", "/v1/agents/ext/tokens", "{\"label\":\"one\"}", 201);
+	snprintf(principal, sizeof(principal), "%s", text(f, "principal_id"));
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(text(f, "token")), 1, &caller), ERR_OK);
+	assert_int_equal(caller.role, ROLE_AGENT);
+	const struct agent *agent = registry_by_handle(f->guild.registry, caller.workspace, STR("ext"));
+	assert_int_equal(caller.agent, agent->id);
+	/* The second token is of the same principal. */
+	call(f, &f->member, "POST", "/v1/agents/ext/tokens", NULL, 201);
+	assert_string_equal(text(f, "principal_id"), principal);
+	/* It asks about itself only, and is no person. */
+	call(f, &caller, "GET", "/v1/me", NULL, 200);
+	assert_string_equal(text(f, "kind"), "agent");
+	call(f, &caller, "POST", "/v1/agents/ext/decide", "{\"action\":\"chat\"}", 200);
+	call(f, &caller, "POST", "/v1/agents/chat-assistant/decide", "{\"action\":\"chat\"}", 403);
+	call(f, &caller, "POST", "/v1/agents/nobody/decide", "{\"action\":\"chat\"}", 403);
+	call(f, &caller, "POST", "/v1/tokens", NULL, 403);
+	call(f, &caller, "POST", "/v1/agents/ext/promote", "{\"reason\":\"me\"}", 403);
+	call(f, &caller, "GET", "/v1/sessions", NULL, 403);
+}
+
+/* ---- identity ---- */
+
+static void test_users(void **state)
+{
+	struct fixture *f = *state;
+	struct caller caller;
+	char mo[64], me[64], token[64];
+	call(f, &f->member, "GET", "/v1/me", NULL, 200);
+	snprintf(mo, sizeof(mo), "%s", text(f, "id"));
+	assert_string_equal(text(f, "role"), "member");
+	call(f, &f->operator, "GET", "/v1/me", NULL, 200);
+	snprintf(me, sizeof(me), "%s", text(f, "id"));
+	call(f, &f->member, "GET", "/v1/users", NULL, 403);
+	call(f, &f->admin, "GET", "/v1/users", NULL, 200);
+	assert_int_equal(items(f), 4);
+	call(f, &f->admin, "POST", "/v1/users", "{\"name\":\"x\",\"role\":\"operator\"}", 422);
+	call(f, &f->admin, "PATCH", path("users/$", me), "{\"disabled\":true}", 403);
+	call(f, &f->operator, "PATCH", path("users/$", me), "{\"disabled\":true}", 403);
+	/* Disabled: its tokens stop; enabled: they work again. */
+	call(f, &f->member, "POST", "/v1/tokens", "{\"label\":\"cli\",\"expires_in_s\":60}", 201);
+	snprintf(token, sizeof(token), "%s", text(f, "token"));
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), env_wall_us(env_real()), &caller), ERR_OK);
+	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"disabled\":true}", 200);
+	assert_string_not_equal(text(f, "disabled_at"), "");
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_UNAUTHENTICATED);
+	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"disabled\":false,\"role\":\"viewer\",\"name\":\"Moe\"}", 200);
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_OK);
+	assert_int_equal(caller.role, ROLE_VIEWER);
+	assert_true(str_eq(caller_name(&caller), STR("Moe")));
+	call(f, &f->admin, "GET", path("users/$", mo), NULL, 200);
+	call(f, &f->admin, "GET", path("users/$", "0190f2a0-0000-7000-8000-000000000000"), NULL, 404);
+}
+
+static void test_tokens(void **state)
+{
+	struct fixture *f = *state;
+	struct caller caller;
+	char me[64], mo[64], id[64], token[64], body[160];
+	call(f, &f->operator, "GET", "/v1/me", NULL, 200);
+	snprintf(me, sizeof(me), "%s", text(f, "id"));
+	call(f, &f->member, "GET", "/v1/me", NULL, 200);
+	snprintf(mo, sizeof(mo), "%s", text(f, "id"));
+	/* Nobody makes a token of somebody above. */
+	snprintf(body, sizeof(body), "{\"user_id\":\"%s\"}", me);
+	call(f, &f->admin, "POST", "/v1/tokens", body, 403);
+	call(f, &f->member, "POST", "/v1/tokens", body, 403);
+	snprintf(body, sizeof(body), "{\"user_id\":\"%s\",\"label\":\"l\"}", mo);
+	call(f, &f->admin, "POST", "/v1/tokens", body, 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	snprintf(token, sizeof(token), "%s", text(f, "token"));
+	call(f, &f->member, "GET", "/v1/tokens", NULL, 200);
+	assert_int_equal(items(f), 1);
+	assert_null(strstr(f->body, token));
+	call(f, &f->member, "POST", "/v1/tokens", "{\"expires_at\":\"2001-01-01T00:00:00Z\"}", 422);
+	call(f, &f->member, "POST", "/v1/tokens", "{\"expires_at\":\"soon\"}", 422);
+	call(f, &f->other, "DELETE", path("tokens/$", id), NULL, 404);
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_OK);
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "DELETE", path("tokens/$", id), NULL, 204);
+	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_UNAUTHENTICATED);
+	call(f, &f->member, "DELETE", path("tokens/$", id), NULL, 204);
+	assert_int_equal(audit_entries(f), entries + 1);
+	call(f, &f->member, "GET", "/v1/tokens", NULL, 200);
+	assert_int_equal(items(f), 0);
+}
+
+static void assert_key(struct fixture *f, const struct caller *caller, const char *want)
+{
+	struct keyring_secret secret;
+	struct str base_url;
+	enum err err = key_get(&f->guild, caller->workspace, caller->principal, STR("openai"), &secret, &base_url);
+	if (want == NULL) {
+		assert_int_equal(err, ERR_NOT_FOUND);
+		return;
+	}
+	assert_int_equal(err, ERR_OK);
+	assert_true(str_eq(str_make(secret.at, secret.len), str_of(want)));
+	keyring_wipe(&secret);
+}
+
+static void test_keys(void **state)
+{
+	struct fixture *f = *state;
+	char id[64];
+	assert_key(f, &f->member, NULL);
+	call(f, &f->admin, "POST", "/v1/keys", "{\"provider\":\"openai\",\"key\":\"sk-workspace-0123456789\"}", 201);
+	assert_string_equal(text(f, "scope"), "workspace");
+	assert_null(strstr(f->body, "workspace-0123"));
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	assert_key(f, &f->member, "sk-workspace-0123456789");
+	call(f, &f->member, "POST", "/v1/keys", "{\"provider\":\"openai\",\"key\":\"sk-members-own-9876543210\"}", 201);
+	assert_string_equal(text(f, "scope"), "user");
+	assert_key(f, &f->member, "sk-members-own-9876543210");
+	assert_key(f, &f->other, "sk-workspace-0123456789");
+	/* A new one takes the place of the old. */
+	call(f, &f->member, "POST", "/v1/keys", "{\"provider\":\"openai\",\"key\":\"sk-members-new-9876543210\"}", 201);
+	assert_key(f, &f->member, "sk-members-new-9876543210");
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "GET", "/v1/keys", NULL, 200);
+	assert_int_equal(items(f), 2);
+	assert_int_equal(audit_entries(f), entries + 1);
+	call(f, &f->other, "GET", "/v1/keys", NULL, 200);
+	assert_int_equal(items(f), 1);
+	call(f, &f->member, "POST", "/v1/keys",
+		"{\"provider\":\"x\",\"key\":\"kkkkkkkkkkkkkk\",\"base_url\":\"https://127.0.0.1/\"}", 422);
+	call(f, &f->operator, "POST", "/v1/keys",
+		"{\"provider\":\"x\",\"key\":\"kkkkkkkkkkkkkk\",\"base_url\":\"http://127.0.0.1/\"}", 201);
+	call(f, &f->member, "POST", "/v1/keys", "{\"provider\":\"O\",\"key\":\"kkkkkkkkkkkkkk\"}", 422);
+	call(f, &f->other, "DELETE", path("keys/$", id), NULL, 403);
+	call(f, &f->admin, "DELETE", path("keys/$", id), NULL, 204);
+	assert_key(f, &f->other, NULL);
+	struct arena arena;
+	struct key_row row;
+	arena_init(&arena, 65536);
+	struct db *db = writer_db(f->guild.writer);
+	assert_int_equal(key_find(db, &arena, f->member.workspace, f->member.principal, STR("openai"), &row), ERR_OK);
+	assert_int_equal(row.owner, f->member.principal);
+	assert_int_equal(key_find(db, &arena, f->other.workspace, f->other.principal, STR("openai"), &row), ERR_NOT_FOUND);
+	arena_fini(&arena);
+}
+
+/* ---- sessions ---- */
+
+static void turn_put(struct fixture *f, int64_t session, const char *message, const char *answer, bool rolled_back)
+{
+	static const struct db_sql sql = {"INSERT INTO turn (id, session, workspace, agent, agent_name, owner, status, "
+									  "action, triggered_by, message, answer, has_answer, "
+									  "partial, rolled_back, started_at, tokens_in, tokens_out, estimated, cost_micro, "
+									  "cost_unknown, epoch, seq_last, truncated, "
+									  "resolution, metadata) VALUES (?1, ?2, ?3, ?4, 'a', ?5, 3, 'chat', 1, ?6, ?7, "
+									  "?8, 0, ?9, 1, 0, 0, 0, 0, 0, 1, 0, 0, '[]', "
+									  "'{}')"};
+	const struct agent *agent = registry_system_default(f->guild.registry, f->member.workspace);
+	struct db_stmt *stmt = db_use(writer_db(f->guild.writer), &sql);
+	db_bind_int(stmt, 1, id_next(&f->guild.id_gens[0], env_wall_us(env_real())));
+	db_bind_int(stmt, 2, session);
+	db_bind_int(stmt, 3, f->member.workspace);
+	db_bind_int(stmt, 4, agent->id);
+	db_bind_int(stmt, 5, f->member.principal);
+	db_bind_text(stmt, 6, str_of(message));
+	db_bind_text(stmt, 7, str_of(answer));
+	db_bind_int(stmt, 8, answer != NULL);
+	db_bind_int(stmt, 9, rolled_back);
+	assert_int_equal(db_run(stmt), ERR_OK);
+}
+
+static void test_sessions(void **state)
+{
+	struct fixture *f = *state;
+	char id[64], second[64];
+	call(f, &f->member, "POST", "/v1/sessions", "{\"agent\":\"chat-assistant\",\"title\":\"First\"}", 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	assert_string_equal(text(f, "title"), "First");
+	assert_string_not_equal(text(f, "agent_id"), "");
+	call(f, &f->member, "POST", "/v1/sessions", NULL, 201);
+	snprintf(second, sizeof(second), "%s", text(f, "id"));
+	call(f, &f->member, "POST", "/v1/sessions", "{\"agent\":\"nobody\"}", 404);
+	call(f, &f->member, "GET", "/v1/sessions", NULL, 200);
+	assert_int_equal(items(f), 2);
+	assert_string_equal(item_text(f, 0, "id"), second);
+	call(f, &f->member, "PATCH", path("sessions/$", id), "{\"title\":\"Renamed\"}", 200);
+	assert_string_equal(text(f, "title"), "Renamed");
+	assert_int_equal(number(f, "revision"), 2);
+	call(f, &f->member, "PUT", path("sessions/$/agent", second), "{\"agent\":\"chat-assistant\"}", 200);
+	assert_string_not_equal(text(f, "agent_id"), "");
+	/* Somebody else's is like an unknown one. */
+	call(f, &f->other, "GET", path("sessions/$", id), NULL, 404);
+	assert_string_equal(text(f, "code"), "session_not_found");
+	call(f, &f->other, "GET", path("sessions/$", "nonsense"), NULL, 404);
+	assert_string_equal(text(f, "code"), "session_not_found");
+	call(f, &f->other, "PATCH", path("sessions/$", id), "{\"title\":\"x\"}", 404);
+	call(f, &f->other, "PUT", path("sessions/$/agent", id), "{\"agent\":\"chat-assistant\"}", 404);
+	call(f, &f->other, "DELETE", path("sessions/$", id), NULL, 404);
+	call(f, &f->other, "GET", path("sessions/$/messages", id), NULL, 404);
+	/* An admin may, and the log says so. */
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "GET", path("sessions/$", id), NULL, 200);
+	assert_int_equal(audit_entries(f), entries);
+	call(f, &f->admin, "GET", path("sessions/$", id), NULL, 200);
+	assert_int_equal(audit_entries(f), entries + 1);
+	struct id_text mo = id_format(&f->guild.id_secret, ID_PRINCIPAL, f->member.principal);
+	call(f, &f->admin, "GET", path("sessions?user=$", mo.text), NULL, 200);
+	assert_int_equal(items(f), 2);
+	assert_int_equal(audit_entries(f), entries + 2);
+	call(f, &f->other, "GET", path("sessions?user=$", mo.text), NULL, 403);
+}
+
+static void test_messages_and_deletion(void **state)
+{
+	struct fixture *f = *state;
+	char id[64], seen[256] = "", cursor[200] = "";
+	int64_t session;
+	call(f, &f->member, "POST", "/v1/sessions", NULL, 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	assert_int_equal(id_parse(&f->guild.id_secret, ID_SESSION, str_of(id), &session), ERR_OK);
+	turn_put(f, session, "q1", "a1", false);
+	turn_put(f, session, "gone", "gone", true);
+	turn_put(f, session, "q2", NULL, false);
+	turn_put(f, session, "q3", "", false);
+	turn_put(f, session, "q4", "a4", false);
+	for (int page = 0; page < 10; page++) {
+		char target[300];
+		snprintf(target, sizeof(target), "/v1/sessions/%s/messages?limit=2%s%s", id,
+			cursor[0] != '\0' ? "&cursor=" : "", cursor);
+		call(f, &f->member, "GET", target, NULL, 200);
+		for (uint32_t i = 0; i < items(f); i++) {
+			size_t len = strlen(seen);
+			snprintf(seen + len, sizeof(seen) - len, "%c:%s ", item_text(f, i, "role")[0], item_text(f, i, "content"));
+		}
+		snprintf(cursor, sizeof(cursor), "%s", text(f, "next_cursor"));
+		if (cursor[0] == '\0') {
+			assert_int_equal(page, 3);
+			break;
+		}
+	}
+	assert_string_equal(seen, "u:q1 a:a1 u:q2 u:q3 a: u:q4 a:a4 ");
+	/* What a model is given: pairs, newest that fit, oldest first. */
+	struct session_message *messages;
+	size_t count;
+	struct arena arena;
+	struct db *db = writer_db(f->guild.writer);
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(session_history(db, &arena, session, 200, 1000, &messages, &count), ERR_OK);
+	assert_int_equal(count, 6);
+	assert_true(messages[0].from_user && str_eq(messages[0].content, STR("q1")));
+	assert_true(!messages[5].from_user && str_eq(messages[5].content, STR("a4")));
+	assert_int_equal(session_history(db, &arena, session, 200, 6, &messages, &count), ERR_OK);
+	assert_int_equal(count, 4);
+	assert_true(str_eq(messages[0].content, STR("q3")));
+	assert_int_equal(session_history(db, &arena, session, 3, 1000, &messages, &count), ERR_OK);
+	assert_int_equal(count, 2);
+	arena_fini(&arena);
+	/* More turns than one transaction removes. */
+	for (int i = 0; i < 230; i++) {
+		turn_put(f, session, "many", "many", false);
+	}
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "DELETE", path("sessions/$", id), NULL, 204);
+	assert_int_equal(audit_entries(f), entries + 3);
+	call(f, &f->member, "GET", path("sessions/$", id), NULL, 404);
+	static const struct db_sql left = {"SELECT COUNT(*) FROM turn"};
+	struct db_stmt *stmt = db_use(db, &left);
+	bool row;
+	assert_int_equal(db_step(stmt, &row), ERR_OK);
+	assert_int_equal(db_int(stmt, 0), 0);
+	db_reset(stmt);
+}
+
+static void test_busy_session_stays(void **state)
+{
+	struct fixture *f = *state;
+	static const struct db_sql busy = {"UPDATE session SET open_count = 1"};
+	char id[64];
+	call(f, &f->member, "POST", "/v1/sessions", NULL, 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	assert_int_equal(db_run(db_use(writer_db(f->guild.writer), &busy)), ERR_OK);
+	call(f, &f->member, "DELETE", path("sessions/$", id), NULL, 409);
+	assert_string_equal(text(f, "code"), "session_busy");
+	call(f, &f->member, "GET", path("sessions/$", id), NULL, 200);
+}
+
+#define ROUTE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROUTE_TEST(test_agent_create),
+		ROUTE_TEST(test_agent_list),
+		ROUTE_TEST(test_agent_changes),
+		ROUTE_TEST(test_changes_at_once),
+		ROUTE_TEST(test_decide_and_policy),
+		ROUTE_TEST(test_agent_tokens),
+		ROUTE_TEST(test_users),
+		ROUTE_TEST(test_tokens),
+		ROUTE_TEST(test_keys),
+		ROUTE_TEST(test_sessions),
+		ROUTE_TEST(test_messages_and_deletion),
+		ROUTE_TEST(test_busy_session_stays),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
