@@ -168,7 +168,7 @@ static int configure(struct db *db)
 		"PRAGMA page_size=4096; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;";
 	static const char writer[] =
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; "
-		"PRAGMA secure_delete=ON; PRAGMA journal_size_limit=134217728; PRAGMA cache_size=-65536; "
+		"PRAGMA secure_delete=ON; PRAGMA journal_size_limit=134217728; PRAGMA cache_size=-16384; "
 		"PRAGMA mmap_size=0;";
 	static const char reader[] =
 		"PRAGMA query_only=ON; PRAGMA mmap_size=1073741824; PRAGMA cache_size=-8192;";

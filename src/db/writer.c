@@ -157,7 +157,9 @@ int64_t writer_wait_us(const struct writer *writer)
 
 enum err writer_reserve(struct writer *writer)
 {
-	if (writer_wait_us(writer) > WAIT_MAX_US) {
+	/* Less than a batch is served by the next commit, however slow that is: turning it away would not make it faster. */
+	bool behind = atomic_load_explicit(&writer->jobs, memory_order_relaxed) >= LIMIT_WRITER_BATCH;
+	if (behind && writer_wait_us(writer) > WAIT_MAX_US) {
 		return ERR_OVERLOADED;
 	}
 	if (atomic_fetch_add(&writer->room, 1) >= LIMIT_WRITER_JOBS) {
