@@ -39,7 +39,7 @@ enum err guild_start(struct guild *guild, char *detail)
 		l->guild = guild;
 		l->loop = guild->loops[i];
 		thread_gate_init(&l->gate);
-		snprintf(name, sizeof(name), "guild-loop-%u", i);
+		snprintf(name, sizeof(name), "loop-%u", i);
 		err = thread_start(&l->thread, name, thread_body, l);
 		l->running = err == ERR_OK;
 	}

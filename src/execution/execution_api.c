@@ -201,8 +201,9 @@ static bool cursor_parse(struct str text, int64_t *epoch, int64_t *seq)
 /* Last-Event-ID is "<execution>:<epoch>:<seq>" of this execution. */
 static bool last_event_parse(struct http_request *request, struct str text, int64_t *epoch, int64_t *seq)
 {
+	struct str rest = str_sub(text, ID_TEXT_LEN + 1, text.len);
 	return text.len > ID_TEXT_LEN + 1 && str_eq_case(str_sub(text, 0, ID_TEXT_LEN), request->params[0]) && text.at[ID_TEXT_LEN] == ':' &&
-	       cursor_parse(str_sub(text, ID_TEXT_LEN + 1, text.len), epoch, seq);
+	       str_find_byte(rest, ':') >= 0 && cursor_parse(rest, epoch, seq);
 }
 
 static void events_handle(struct http_request *request, void *ctx)

@@ -6,6 +6,7 @@
 struct open_list {
 	int64_t *ids;
 	size_t count, cap;
+	bool running_only; /* as they are now: settling one gives the next queued one its turn */
 };
 
 static enum err open_add(const struct turn *turn, void *arg);
@@ -17,16 +18,17 @@ enum err engine_recover(struct engine *engine)
 {
 	struct guild *guild = engine->guild;
 	struct db *db = writer_db(guild->writer);
-	struct open_list list = {NULL, 0, 0};
+	struct open_list list = {.running_only = true};
 	enum err err = open_read(db, &list);
-	size_t settled = 0;
 	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
 		err = settle_one(engine, list.ids[i]);
-		settled++;
 	}
-	if (err == ERR_OK && settled > 0) {
-		log_at(LOG_WARN, "recovered", log_i("open_executions", (int64_t)settled));
+	if (err == ERR_OK && list.count > 0) {
+		log_at(LOG_WARN, "recovered", log_i("interrupted", (int64_t)list.count));
+	}
+	if (err == ERR_OK) {
 		list.count = 0;
+		list.running_only = false;
 		err = open_read(db, &list);
 	}
 	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
@@ -39,6 +41,9 @@ enum err engine_recover(struct engine *engine)
 static enum err open_add(const struct turn *turn, void *arg)
 {
 	struct open_list *list = arg;
+	if (list->running_only && turn->status != EXECUTION_RUNNING) {
+		return ERR_OK;
+	}
 	if (list->count == list->cap) {
 		size_t cap = list->cap != 0 ? list->cap * 2 : 64;
 		int64_t *ids = mem_grow(list->ids, cap * sizeof(*ids));
@@ -63,7 +68,7 @@ static enum err settle_one(struct engine *engine, int64_t id)
 	struct turn turn;
 	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
 	enum err err = turn_get(writer_db(engine->guild->writer), &arena, id, &turn);
-	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
+	if (err == ERR_OK) {
 		err = settle_interrupted(engine->guild, &arena, &turn);
 	}
 	arena_fini(&arena);
