@@ -528,23 +528,23 @@ static void catchup_read_done(struct read_job *job)
 	loop_task_add(catchup->feed->loop, &catchup->task);
 }
 
-/* Neither sent before, nor coming live, and asked for. */
+/* Neither sent before, nor coming live, and asked for; or live, held and dropped. */
 static bool catchup_wants(const struct catchup *catchup, const struct bus_event *event)
 {
 	bool dropped = catchup->dropped_from >= 0 && event->offset > catchup->dropped_from;
-	bool wanted = false;
+	bool covered = false, in_set = false;
 	for (unsigned i = 0; i < event->topic_count; i++) {
 		const struct feed_topic *topic = topic_find(catchup->feed, event->topics[i]);
 		if (topic == NULL) {
 			continue;
 		}
-		if (!dropped && event->offset > topic->covered_from) {
-			return false;
+		if (dropped && event->offset > topic->live_from) {
+			return true;
 		}
-		wanted = wanted || (dropped && event->offset > topic->live_from) ||
-			 (event->offset > catchup->set_floor && set_has(catchup, event->topics[i]));
+		covered = covered || event->offset > topic->covered_from;
+		in_set = in_set || set_has(catchup, event->topics[i]);
 	}
-	return wanted;
+	return in_set && !covered && event->offset > catchup->set_floor;
 }
 
 static void catchup_end(struct catchup *catchup)
