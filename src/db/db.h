@@ -55,6 +55,11 @@ int64_t db_changes(struct db *db);
 /* db_run calls so far on this connection: tells whether a job has written. */
 uint64_t db_writes(const struct db *db);
 
+/* On this connection so far: statements begun (not those that begin or end transactions), and pages that commits put into the
+ * write-ahead log. */
+uint64_t db_statements(const struct db *db);
+uint64_t db_pages_logged(const struct db *db);
+
 enum err db_begin(struct db *db) MUST_USE;
 enum err db_commit(struct db *db) MUST_USE;
 void db_rollback(struct db *db);

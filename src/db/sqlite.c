@@ -37,6 +37,9 @@ struct db {
 	size_t stmt_count;
 	size_t stepped_count;
 	uint64_t writes;
+	uint64_t statements;
+	uint64_t pages_logged;
+	int64_t wal_end; /* pages in the log at the last commit */
 	int64_t wal_pages;
 	struct db_stmt no_memory; /* stands for a statement that could not be had */
 	int logged_code; /* the fault already in the log, so that a full disk does not fill the log too */
@@ -157,7 +160,9 @@ static int on_wal(void *arg, sqlite3 *handle, const char *name, int pages)
 	struct db *db = arg;
 	(void)handle;
 	(void)name;
-	db->wal_pages = pages;
+	/* A log that has become shorter has begun again. */
+	db->pages_logged += (uint64_t)(pages >= db->wal_end ? pages - db->wal_end : pages);
+	db->wal_end = db->wal_pages = pages;
 	return SQLITE_OK;
 }
 
@@ -377,7 +382,7 @@ void db_reset(struct db_stmt *stmt)
 	}
 }
 
-enum err db_step(struct db_stmt *stmt, bool *row)
+static enum err step(struct db_stmt *stmt, bool *row)
 {
 	*row = false;
 	if (stmt->failed != ERR_OK) {
@@ -400,17 +405,24 @@ enum err db_step(struct db_stmt *stmt, bool *row)
 	return err;
 }
 
-/* A statement without rows that is not counted as a write. */
+enum err db_step(struct db_stmt *stmt, bool *row)
+{
+	stmt->db->statements += stmt->stepped ? 0 : 1;
+	return step(stmt, row);
+}
+
+/* A statement without rows that is not counted: begins and ends of transactions. */
 static enum err run(struct db_stmt *stmt)
 {
 	bool row;
-	enum err err = db_step(stmt, &row);
+	enum err err = step(stmt, &row);
 	check(!row);
 	return err;
 }
 
 enum err db_run(struct db_stmt *stmt)
 {
+	stmt->db->statements++;
 	stmt->db->writes++;
 	return run(stmt);
 }
@@ -454,6 +466,16 @@ int64_t db_changes(struct db *db)
 uint64_t db_writes(const struct db *db)
 {
 	return db->writes;
+}
+
+uint64_t db_statements(const struct db *db)
+{
+	return db->statements;
+}
+
+uint64_t db_pages_logged(const struct db *db)
+{
+	return db->pages_logged;
 }
 
 /* ---- transactions ---- */

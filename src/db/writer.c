@@ -45,6 +45,7 @@ struct writer {
 	_Atomic(pthread_t) owner;
 	_Atomic(int64_t) apply_us_e3; /* moving averages: of one apply, in ns; of the end of one transaction, in us */
 	_Atomic(int64_t) commit_us;
+	uint64_t statements_seen, pages_seen; /* of the connection, as already counted */
 	bool begun; /* the hooks know of the transaction */
 	bool degraded;
 	bool started;
@@ -340,10 +341,21 @@ static void average(_Atomic(int64_t) *mean, int64_t value)
 	atomic_store_explicit(mean, next, memory_order_relaxed);
 }
 
+static void count_work(struct writer *writer)
+{
+	uint64_t statements = db_statements(writer->db);
+	uint64_t pages = db_pages_logged(writer->db);
+	metric_add(METRIC_WRITER_STATEMENTS, (int64_t)(statements - writer->statements_seen));
+	metric_add(METRIC_WRITER_PAGES, (int64_t)(pages - writer->pages_seen));
+	writer->statements_seen = statements;
+	writer->pages_seen = pages;
+}
+
 /* Hands the jobs back. Their room is free first, so that a follow-up job of a done() finds it. */
 static void finish(struct writer *writer, const struct batch *batch, bool committed)
 {
 	metric_add(METRIC_WRITER_JOBS, batch->count);
+	count_work(writer);
 	metric_set(METRIC_WRITER_QUEUE, atomic_load(&writer->jobs) - batch->count);
 	atomic_fetch_sub(&writer->room, batch->count);
 	if (writer->hooks.finish != NULL) {
