@@ -28,7 +28,8 @@ coverage: # lines reached per folder by all tests
 	@tools/setup check
 	@tools/coverage
 
-docs: # links, targets and paths in the documents
+docs: all # docs/api/routes.md from the rows, then links, targets and paths
+	@tools/api-docs
 	@tools/docs
 
 install: all # DESTDIR= and PREFIX= say where
