@@ -118,7 +118,9 @@ static void probe_run(struct loop_note *note, struct loop *loop)
 /* Asks each loop ten times a second whether it still has something to do. */
 static void wait_idle(struct guild *guild, int64_t until_us)
 {
+	struct thread_gate pause; /* opened by nobody: a wait with a time-out */
 	bool idle = false;
+	thread_gate_init(&pause);
 	while (!idle && env_mono_us(guild->env) < until_us) {
 		idle = true;
 		for (unsigned i = 0; i < guild->loop_count; i++) {
@@ -126,14 +128,17 @@ static void wait_idle(struct guild *guild, int64_t until_us)
 			l->probe_note.run = probe_run;
 			loop_note_post(l->loop, &l->probe_note);
 			if (!thread_gate_wait(&l->gate, 2000000)) {
-				return;
+				idle = false;
+				until_us = 0;
+				break;
 			}
 			idle = idle && l->idle;
 		}
 		if (!idle) {
-			usleep(20000);
+			(void)thread_gate_wait(&pause, 20000);
 		}
 	}
+	thread_gate_fini(&pause);
 }
 
 void guild_stop(struct guild **guild_at, int64_t drain_us)
