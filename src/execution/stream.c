@@ -115,13 +115,11 @@ static void call_step(struct execution *execution)
 	execution->log.started = true;
 	flow_enter_state(execution, STATE_CALL, "prompt ready");
 	flow_publish(execution, 1);
-	metric_add(METRIC_PROVIDER_REQUESTS, 1);
 	enum err err = execution->provider->driver->start(execution->provider->self, execution->shard->loop, &request, &sink,
 							  &execution->call);
 	keyring_wipe(&secret);
 	if (err != ERR_OK) {
 		execution->call = NULL;
-		metric_add(METRIC_PROVIDER_FAILURES, 1);
 		flow_end(execution, err, "provider did not start");
 	}
 }
@@ -183,9 +181,6 @@ static void sink_done(void *ctx, const struct provider_result *result)
 		execution->end_err = result->err;
 		execution->end_reason = result->log_reason != NULL ? result->log_reason : "done";
 		execution->truncated = result->err != ERR_OK && execution->log.count > 0;
-	}
-	if (result->err != ERR_OK && result->err != ERR_CANCELLED) {
-		metric_add(METRIC_PROVIDER_FAILURES, 1);
 	}
 	if (result->has_usage) {
 		execution->has_usage = true;

@@ -413,9 +413,9 @@ class TestAgentExecutionAuditTrail:
         server = server_with_provider
         user = server.second_user()
         server.agent("Ada", "intern")
-        provider.script({"deltas": ["a"], "hold_after": 0})
+        provider.script({"deltas": ["a", "b"], "hold_after": 1})
         with user.stream("hello", agent="ada") as stream:
-            provider.wait(requests=1)
+            provider.wait(deltas=1)
             rows = user.items("/v1/executions?status=running")
             assert [(r["agent_name"], r["user_id"], r["action"]) for r in rows] == [("Ada", user.id, "stream_chat")]
             opening = [e for e in audit(server) if e["execution_id"] == rows[0]["id"]]
@@ -450,9 +450,9 @@ class TestAgentExecutionAuditTrail:
     def test_metadata_says_how_it_came_about(self, server_with_provider, provider):
         """AC-42, AC-43"""
         server = server_with_provider
-        provider.script({"deltas": ["a"], "hold_after": 0})
+        provider.script({"deltas": ["a", "b"], "hold_after": 1})
         with server.stream("hello", agent="nobody") as stream:
-            provider.wait(requests=1)
+            provider.wait(deltas=1)
             early = server.items("/v1/executions?status=running")[0]
             provider.release()
             stream.collect()
@@ -527,6 +527,7 @@ class TestErrorHandling:
         socket = server.ws()
         try:
             execution_id = socket.ask({"type": "chat", "message": "hello"})["execution_id"]
+            provider.wait(deltas=1)
             socket.kill()
         finally:
             socket.close()
