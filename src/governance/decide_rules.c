@@ -15,6 +15,12 @@ struct agent_standing agent_standing_of(const struct agent *agent)
 		.revision = agent->revision};
 }
 
+/* Asked for or due, also where something else blocks the action anyway. */
+static bool needs_approval(const struct decide_input *input)
+{
+	return input->require_approval || (input->agent.maturity == MATURITY_SUPERVISED && input->level.complexity >= 3);
+}
+
 static enum decision_status status_of(const struct decide_input *input)
 {
 	const struct agent_standing *agent = &input->agent;
@@ -33,7 +39,7 @@ static enum decision_status status_of(const struct decide_input *input)
 	if (input->depth > LIMIT_DELEGATION_DEPTH) {
 		return DECISION_RECURSION;
 	}
-	if (input->require_approval || (agent->maturity == MATURITY_SUPERVISED && input->level.complexity >= 3)) {
+	if (needs_approval(input)) {
 		return DECISION_APPROVAL;
 	}
 	return DECISION_OK;
@@ -45,7 +51,7 @@ void decide(const struct decide_input *input, struct decision *out)
 	enum decision_status status = status_of(input);
 	*out = (struct decision){
 		.allowed = status == DECISION_OK || status == DECISION_APPROVAL,
-		.requires_human_approval = status == DECISION_APPROVAL,
+		.requires_human_approval = needs_approval(input),
 		.proceed = status == DECISION_OK,
 		.status = status,
 		.action_complexity = input->level.complexity,

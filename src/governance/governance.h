@@ -40,7 +40,7 @@ struct action_level {
 
 struct decision {
 	bool allowed;
-	bool requires_human_approval;
+	bool requires_human_approval; /* due or asked for, whether allowed or not */
 	bool proceed;
 	enum decision_status status;
 	enum maturity agent_maturity;    /* 0 when the agent is unknown */

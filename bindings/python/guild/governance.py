@@ -21,7 +21,7 @@ class AgentGovernanceService:
         reply = current(self._db).request("POST", f"/v1/agents/{quote(agent_id, safe='')}/decide",
                                           {"action": action_type, "require_approval": require_approval})
         if reply.status == 404:
-            return Record(allowed=False, requires_human_approval=False, proceed=False,
+            return Record(allowed=False, requires_human_approval=require_approval, proceed=False,
                           reason=f"Action {action_type} is blocked: there is no agent {agent_id}.", agent_maturity=None,
                           action_complexity=None, required_maturity=None, confidence=0.0, rule_id="not_found", status_code="not_found")
         if reply.status >= 400:
