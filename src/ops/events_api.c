@@ -60,7 +60,7 @@ static bool after_read(struct guild *guild, struct http_request *request, struct
 		return true;
 	}
 	out->given = true;
-	if (!cursor_parse(text, &out->epoch, &out->offset)) {
+	if (!ops_cursor_parse(text, &out->epoch, &out->offset)) {
 		http_reply_error(request, ERR_MALFORMED, "An offset, or \"epoch:offset\", is wanted as cursor.");
 		return false;
 	}
@@ -116,7 +116,7 @@ void events_get_handle(struct http_request *request, void *ctx)
 	enum err err = topics_read(guild, listener, names, ids);
 	feed_init(&listener->feed, guild, request->loop, &feed_handler);
 	if (err == ERR_OK && listener->check.count > 0) {
-		err = owner_check_start(guild, request->loop, &listener->check);
+		err = ops_owner_check_start(guild, request->loop, &listener->check);
 		if (err == ERR_OK) {
 			return;
 		}

@@ -58,7 +58,7 @@ void health_handle(struct http_request *request, void *ctx)
 	reply(request, ctx, 200, request->signed_in && caller_is_admin(&request->caller));
 }
 
-void ready_handle(struct http_request *request, void *ctx)
+void health_ready_handle(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	bool ready = !store_degraded() && !atomic_load(&guild->stopping);
@@ -68,7 +68,7 @@ void ready_handle(struct http_request *request, void *ctx)
 	reply(request, guild, ready ? 200 : 503, false);
 }
 
-void metrics_handle(struct http_request *request, void *ctx)
+void health_metrics_handle(struct http_request *request, void *ctx)
 {
 	struct buf text;
 	(void)ctx;

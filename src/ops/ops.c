@@ -47,10 +47,10 @@ const struct http_route ops_routes[] = {
 	{HTTP1_GET, "/healthz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "Says how the server is; more to admins.", NULL, NULL, "health",
 	 200, health_handle},
 	{HTTP1_GET, "/readyz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "503 while degraded or stopping.", NULL, NULL, "health", 200,
-	 ready_handle},
+	 health_ready_handle},
 	{HTTP1_GET, "/metrics", ROLE_ADMIN, HTTP_TEXT | HTTP_UNLIMITED, NULL, "Figures in the text format of Prometheus.", NULL, NULL, NULL,
-	 200, metrics_handle},
-	{HTTP1_GET, "/openapi.json", ROLE_VIEWER, HTTP_OPEN, NULL, "This document.", NULL, NULL, "object", 200, openapi_handle},
+	 200, health_metrics_handle},
+	{HTTP1_GET, "/openapi.json", ROLE_VIEWER, HTTP_OPEN, NULL, "This document.", NULL, NULL, "object", 200, ops_openapi_handle},
 	{.path = NULL},
 };
 
@@ -78,7 +78,7 @@ void ops_destroy(struct ops **ops)
 	}
 }
 
-void openapi_handle(struct http_request *request, void *ctx)
+void ops_openapi_handle(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	http_reply_json(request, 200, buf_str(&guild->ops->openapi));

@@ -17,12 +17,11 @@ void socket_handle(struct http_request *request, void *ctx);
 void events_get_handle(struct http_request *request, void *ctx);
 void events_post_handle(struct http_request *request, void *ctx);
 void health_handle(struct http_request *request, void *ctx);
-void ready_handle(struct http_request *request, void *ctx);
-void metrics_handle(struct http_request *request, void *ctx);
-void openapi_handle(struct http_request *request, void *ctx);
+void health_ready_handle(struct http_request *request, void *ctx);
+void health_metrics_handle(struct http_request *request, void *ctx);
+void ops_openapi_handle(struct http_request *request, void *ctx);
 void audit_list_handle(struct http_request *request, void *ctx);
 void audit_verify_handle(struct http_request *request, void *ctx);
-struct str ops_openapi(const struct ops *ops);
 
 /* ---- openapi.c: pure ---- */
 /* The OpenAPI 3.1 document of all rows. ERR_LIMIT. */
@@ -68,9 +67,9 @@ struct owner_check {
 	unsigned count;
 	void (*answer)(struct owner_check *check, enum err err);
 };
-enum err owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check) MUST_USE;
+enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check) MUST_USE;
 
 /* "12", or "7:12" with an epoch in front. False when it is neither. *epoch = 0 when it is not said. */
-bool cursor_parse(struct str text, int64_t *epoch, int64_t *offset);
+bool ops_cursor_parse(struct str text, int64_t *epoch, int64_t *offset);
 
 #endif

@@ -21,7 +21,7 @@ enum err ops_turn_owner(struct db *db, int64_t execution, int64_t *owner, int64_
 	return err == ERR_OK && !row ? ERR_NOT_FOUND : err;
 }
 
-enum err owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check)
+enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check)
 {
 	check->job = (struct read_job){.run = check_run, .done = check_done, .home = loop};
 	return reader_push(guild->readers, &check->job);

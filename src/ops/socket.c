@@ -86,12 +86,12 @@ static const struct http_member resume_members[] = {
 const struct socket_row socket_rows[] = {
 	{"auth", true, true, ROLE_VIEWER, auth_members, auth_message},
 	{"auth.refresh", false, true, ROLE_VIEWER, auth_members, auth_message},
-	{"subscribe", false, true, ROLE_VIEWER, subscribe_members, subscribe_message},
-	{"unsubscribe", false, true, ROLE_VIEWER, unsubscribe_members, unsubscribe_message},
-	{"publish", false, false, ROLE_MEMBER, publish_members, publish_message},
-	{"chat", false, false, ROLE_MEMBER, chat_members, chat_message},
-	{"cancel", false, false, ROLE_MEMBER, cancel_members, cancel_message},
-	{"resume", false, true, ROLE_VIEWER, resume_members, resume_message},
+	{"subscribe", false, true, ROLE_VIEWER, subscribe_members, socket_subscribe_message},
+	{"unsubscribe", false, true, ROLE_VIEWER, unsubscribe_members, socket_unsubscribe_message},
+	{"publish", false, false, ROLE_MEMBER, publish_members, socket_publish_message},
+	{"chat", false, false, ROLE_MEMBER, chat_members, socket_chat_message},
+	{"cancel", false, false, ROLE_MEMBER, cancel_members, socket_cancel_message},
+	{"resume", false, true, ROLE_VIEWER, resume_members, socket_resume_message},
 	{"ping", true, true, ROLE_VIEWER, plain_members, ping_message},
 	{"stats", false, true, ROLE_VIEWER, plain_members, stats_message},
 	{.type = NULL},
@@ -119,7 +119,7 @@ void socket_handle(struct http_request *request, void *ctx)
 	client->bucket_us = loop_now_us(loop);
 	memcpy(client->request_id, request->request_id, sizeof(client->request_id));
 	list_init(&client->operations);
-	feed_init(&client->feed, guild, loop, &client_feed_handler);
+	feed_init(&client->feed, guild, loop, &socket_feed_handler);
 	if (websocket_start(request, &handler, client, &client->socket) != ERR_OK) {
 		feed_fini(&client->feed);
 		mem_free(client);
@@ -128,7 +128,7 @@ void socket_handle(struct http_request *request, void *ctx)
 	if (signed_in) {
 		websocket_sign_in(client->socket, &caller);
 		client->signed_in = true;
-		if (client_auto_subscribe(client) != ERR_OK) {
+		if (socket_auto_subscribe(client) != ERR_OK) {
 			websocket_close(client->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: retry"));
 		}
 	}
@@ -138,7 +138,7 @@ static void on_drained(struct websocket *socket, void *owner)
 {
 	struct client *client = owner;
 	(void)socket;
-	client_viewers_drained(client);
+	socket_viewers_drained(client);
 	feed_drained(&client->feed);
 }
 
@@ -151,7 +151,7 @@ static void on_closed(struct websocket *socket, void *owner)
 	while ((link = list_pop(&client->operations)) != NULL) {
 		container_of(link, struct operation, link)->client = NULL;
 	}
-	client_viewers_destroy(client);
+	socket_viewers_destroy(client);
 	feed_fini(&client->feed);
 	mem_free(client);
 }
@@ -181,7 +181,7 @@ static void on_message(struct websocket *socket, struct str text, void *owner)
 	(void)socket;
 	client->received++;
 	if (!rate_fits(client)) {
-		answer_error(client, STR("null"), ERR_RATE_LIMITED, NULL);
+		socket_answer_error(client, STR("null"), ERR_RATE_LIMITED, NULL);
 		return;
 	}
 	arena_init(&arena, LIMIT_REQUEST_ARENA_BYTES);
@@ -222,18 +222,18 @@ static void message_parse(struct client *client, struct arena *arena, struct str
 	enum err err = json_parse(arena, text, &doc, &fault);
 	if (err == ERR_MALFORMED) {
 		struct str detail = arena_format(arena, "The message is not valid JSON: %s at byte %zu.", fault.reason, fault.offset);
-		answer_error(client, message.ref, err, detail.at);
+		socket_answer_error(client, message.ref, err, detail.at);
 		return;
 	}
 	if (err != ERR_OK) {
-		answer_error(client, message.ref, ERR_TOO_LARGE, "The message has too many values.");
+		socket_answer_error(client, message.ref, ERR_TOO_LARGE, "The message has too many values.");
 		return;
 	}
 	message.body = json_root(&doc);
 	if (json_kind(message.body) != JSON_OBJECT) {
-		answer_error(client, message.ref, ERR_INVALID, "An object is wanted.");
+		socket_answer_error(client, message.ref, ERR_INVALID, "An object is wanted.");
 	} else if (!ref_read(&message)) {
-		answer_error(client, message.ref, ERR_INVALID, "/ref: A string of at most 128 bytes or an integer is wanted here.");
+		socket_answer_error(client, message.ref, ERR_INVALID, "/ref: A string of at most 128 bytes or an integer is wanted here.");
 	} else {
 		message_dispatch(&message);
 	}
@@ -261,21 +261,22 @@ static void message_dispatch(struct message *message)
 	(void)json_get_str(json_member(message->body, STR("type")), &type);
 	const struct socket_row *row = row_find(type);
 	if (!client->signed_in && (row == NULL || !row->open)) {
-		answer_error(client, message->ref, ERR_UNAUTHENTICATED, "The first message has to be auth.");
+		socket_answer_error(client, message->ref, ERR_UNAUTHENTICATED, "The first message has to be auth.");
 		return;
 	}
 	if (row == NULL) {
-		answer_error(client, message->ref, ERR_INVALID, type.len == 0 ? "/type: A string is wanted here." : "/type: There is no such message.");
+		socket_answer_error(client, message->ref, ERR_INVALID,
+				    type.len == 0 ? "/type: A string is wanted here." : "/type: There is no such message.");
 		return;
 	}
 	if (client->signed_in && !role_fits(row, websocket_caller(client->socket)->role)) {
-		answer_error(client, message->ref, ERR_PERMISSION, NULL);
+		socket_answer_error(client, message->ref, ERR_PERMISSION, NULL);
 		return;
 	}
 	const char *fault = http_members_fault(message->arena, row->members, message->body, &pointer);
 	if (fault != NULL) {
 		struct str detail = arena_format(message->arena, "%.*s: %s", STR_FMT(pointer), fault);
-		answer_error(client, message->ref, ERR_INVALID, detail.at);
+		socket_answer_error(client, message->ref, ERR_INVALID, detail.at);
 		return;
 	}
 	row->handle(message);
@@ -286,7 +287,7 @@ static void message_dispatch(struct message *message)
 static void auth_refused(struct message *message, enum err err)
 {
 	struct client *client = message->client;
-	answer_error(client, message->ref, err, NULL);
+	socket_answer_error(client, message->ref, err, NULL);
 	if (!client->signed_in) {
 		websocket_close(client->socket, CLOSE_NOT_SIGNED_IN, STR("the token is not valid: do not retry with it"));
 	}
@@ -311,36 +312,36 @@ static void auth_message(struct message *message)
 	bool first = !client->signed_in;
 	client->signed_in = true;
 	websocket_sign_in(client->socket, &caller);
-	err = first ? client_auto_subscribe(client) : ERR_OK;
+	err = first ? socket_auto_subscribe(client) : ERR_OK;
 	if (err != ERR_OK) {
-		answer_error(client, message->ref, err, NULL);
+		socket_answer_error(client, message->ref, err, NULL);
 		websocket_close(client->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: retry"));
 		return;
 	}
 	const struct principal *principal = identity_principal(guild->identity, caller.principal);
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), message->ref);
+	socket_answer_begin(&answer, client, STR("ok"), message->ref);
 	json_name(&answer.json, STR("principal"));
 	if (principal != NULL) {
 		principal_json(guild, principal, &answer.json);
 	} else {
 		json_null(&answer.json);
 	}
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 static void ping_message(struct message *message)
 {
 	struct answer answer;
-	answer_begin(&answer, message->client, STR("pong"), message->ref);
-	answer_end(&answer);
+	socket_answer_begin(&answer, message->client, STR("pong"), message->ref);
+	socket_answer_end(&answer);
 }
 
 static void stats_message(struct message *message)
 {
 	struct client *client = message->client;
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), message->ref);
+	socket_answer_begin(&answer, client, STR("ok"), message->ref);
 	json_name(&answer.json, STR("topics"));
 	json_array(&answer.json);
 	for (struct list *at = client->feed.topics.next; at != &client->feed.topics; at = at->next) {
@@ -350,12 +351,12 @@ static void stats_message(struct message *message)
 	json_array_end(&answer.json);
 	json_put_int(&answer.json, STR("sent"), (int64_t)client->sent);
 	json_put_int(&answer.json, STR("received"), (int64_t)client->received);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 /* ---- answers ---- */
 
-enum err client_send_take(struct client *client, struct frame *frame)
+enum err socket_client_send_take(struct client *client, struct frame *frame)
 {
 	if (client->closing) {
 		frame_drop(&frame);
@@ -366,7 +367,7 @@ enum err client_send_take(struct client *client, struct frame *frame)
 	return err;
 }
 
-void answer_begin(struct answer *answer, struct client *client, struct str type, struct str ref)
+void socket_answer_begin(struct answer *answer, struct client *client, struct str type, struct str ref)
 {
 	answer->client = client;
 	buf_init(&answer->text, ANSWER_BYTES_MAX);
@@ -377,7 +378,7 @@ void answer_begin(struct answer *answer, struct client *client, struct str type,
 }
 
 /* Whoever cannot be answered is told by a close; a socket that is closing already needs no word. */
-void answer_end(struct answer *answer)
+void socket_answer_end(struct answer *answer)
 {
 	struct client *client = answer->client;
 	json_object_end(&answer->json);
@@ -385,36 +386,36 @@ void answer_end(struct answer *answer)
 	buf_fini(&answer->text);
 	if (frame == NULL) {
 		websocket_close(client->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: retry"));
-	} else if (client_send_take(client, frame) != ERR_OK) {
+	} else if (socket_client_send_take(client, frame) != ERR_OK) {
 		client->feed.dead = true;
 	}
 }
 
-void answer_ok(struct client *client, struct str ref)
+void socket_answer_ok(struct client *client, struct str ref)
 {
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), ref);
-	answer_end(&answer);
+	socket_answer_begin(&answer, client, STR("ok"), ref);
+	socket_answer_end(&answer);
 }
 
-void answer_error(struct client *client, struct str ref, enum err err, const char *detail)
+void socket_answer_error(struct client *client, struct str ref, enum err err, const char *detail)
 {
 	const struct err_row *row = err_row(err_public(err));
 	struct answer answer;
-	answer_begin(&answer, client, STR("error"), ref);
+	socket_answer_begin(&answer, client, STR("error"), ref);
 	json_put_str(&answer.json, STR("code"), row->code);
 	json_put_str(&answer.json, STR("detail"), detail != NULL ? str_of(detail) : row->text);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 /* ---- operations ---- */
 
-void *operation_new(struct message *message, size_t size)
+void *socket_operation_new(struct message *message, size_t size)
 {
 	struct client *client = message->client;
 	struct operation *operation = client->operation_count < OPERATIONS_MAX ? mem_alloc(size) : NULL;
 	if (operation == NULL) {
-		answer_error(client, message->ref, ERR_OVERLOADED, NULL);
+		socket_answer_error(client, message->ref, ERR_OVERLOADED, NULL);
 		return NULL;
 	}
 	check(message->ref.len <= SOCKET_REF_BYTES);
@@ -427,7 +428,7 @@ void *operation_new(struct message *message, size_t size)
 	return operation;
 }
 
-void operation_free(struct operation *operation)
+void socket_operation_free(struct operation *operation)
 {
 	if (operation->client != NULL) {
 		list_remove(&operation->link);

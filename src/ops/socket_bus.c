@@ -33,7 +33,7 @@ static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq);
 static void viewer_ended(void *ctx, enum err err);
 static void viewing_free(struct feed_run *run);
 
-const struct feed_handler client_feed_handler = {feed_send, feed_gap, feed_recovered, feed_queued_bytes};
+const struct feed_handler socket_feed_handler = {feed_send, feed_gap, feed_recovered, feed_queued_bytes};
 
 static struct client *client_of(struct feed *feed)
 {
@@ -45,14 +45,14 @@ static struct client *client_of(struct feed *feed)
 static enum err feed_send(struct feed *feed, struct bus_event *event)
 {
 	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_WS);
-	return frame != NULL ? client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
+	return frame != NULL ? socket_client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
 }
 
 static void note_send(struct client *client, struct buf *text)
 {
 	struct frame *frame = buf_err(text) == ERR_OK ? websocket_frame(buf_str(text)) : NULL;
 	buf_fini(text);
-	if (frame == NULL || client_send_take(client, frame) != ERR_OK) {
+	if (frame == NULL || socket_client_send_take(client, frame) != ERR_OK) {
 		client->feed.dead = true;
 	}
 }
@@ -82,7 +82,7 @@ static size_t feed_queued_bytes(struct feed *feed)
 
 /* ---- subscribe, unsubscribe ---- */
 
-enum err client_auto_subscribe(struct client *client)
+enum err socket_auto_subscribe(struct client *client)
 {
 	const struct caller *caller = websocket_caller(client->socket);
 	struct id_text user = id_format(&client->guild->id_secret, ID_PRINCIPAL, caller->principal);
@@ -106,13 +106,13 @@ static bool after_read(struct json value, struct feed_after *out)
 	       json_get_int(json_member(value, STR("offset")), &out->offset) && out->epoch > 0 && out->offset >= 0;
 }
 
-void subscribe_message(struct message *message)
+void socket_subscribe_message(struct message *message)
 {
 	struct client *client = message->client;
 	const struct caller *caller = websocket_caller(client->socket);
 	struct json names = json_member(message->body, STR("topics"));
 	unsigned count = json_size(names);
-	struct owner_operation *wait = operation_new(message, sizeof(*wait) + count * (sizeof(struct topic_name) + sizeof(int64_t)));
+	struct owner_operation *wait = socket_operation_new(message, sizeof(*wait) + count * (sizeof(struct topic_name) + sizeof(int64_t)));
 	if (wait == NULL) {
 		return;
 	}
@@ -138,7 +138,7 @@ void subscribe_message(struct message *message)
 	wait->check.caller = *caller;
 	wait->check.answer = subscribe_checked;
 	if (err == ERR_OK && wait->check.count > 0) {
-		err = owner_check_start(client->guild, client->feed.loop, &wait->check);
+		err = ops_owner_check_start(client->guild, client->feed.loop, &wait->check);
 		if (err == ERR_OK) {
 			return;
 		}
@@ -146,9 +146,9 @@ void subscribe_message(struct message *message)
 	if (err == ERR_OK) {
 		subscribe_answer(client, message->ref, wait->topics, count, &wait->after);
 	} else {
-		answer_error(client, message->ref, err, detail);
+		socket_answer_error(client, message->ref, err, detail);
 	}
-	operation_free(&wait->operation);
+	socket_operation_free(&wait->operation);
 }
 
 static void subscribe_checked(struct owner_check *check, enum err err)
@@ -156,11 +156,11 @@ static void subscribe_checked(struct owner_check *check, enum err err)
 	struct owner_operation *wait = container_of(check, struct owner_operation, check);
 	struct client *client = wait->operation.client;
 	if (client != NULL && err == ERR_OK) {
-		subscribe_answer(client, operation_ref(&wait->operation), wait->topics, wait->topic_count, &wait->after);
+		subscribe_answer(client, socket_operation_ref(&wait->operation), wait->topics, wait->topic_count, &wait->after);
 	} else if (client != NULL) {
-		answer_error(client, operation_ref(&wait->operation), err, NULL);
+		socket_answer_error(client, socket_operation_ref(&wait->operation), err, NULL);
 	}
-	operation_free(&wait->operation);
+	socket_operation_free(&wait->operation);
 }
 
 static void subscribe_answer(struct client *client, struct str ref, const struct topic_name *topics, unsigned count,
@@ -169,11 +169,11 @@ static void subscribe_answer(struct client *client, struct str ref, const struct
 	int64_t offset = 0;
 	enum err err = feed_subscribe(&client->feed, topics, count, after, &offset);
 	if (err != ERR_OK) {
-		answer_error(client, ref, err, err == ERR_LIMIT ? "This connection has too many topics." : NULL);
+		socket_answer_error(client, ref, err, err == ERR_LIMIT ? "This connection has too many topics." : NULL);
 		return;
 	}
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), ref);
+	socket_answer_begin(&answer, client, STR("ok"), ref);
 	json_name(&answer.json, STR("topics"));
 	json_array(&answer.json);
 	for (unsigned i = 0; i < count; i++) {
@@ -182,11 +182,11 @@ static void subscribe_answer(struct client *client, struct str ref, const struct
 	json_array_end(&answer.json);
 	json_put_int(&answer.json, STR("offset"), offset);
 	json_put_int(&answer.json, STR("epoch"), client->guild->epoch);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 /* Leaving what one is not subscribed to is no error. */
-void unsubscribe_message(struct message *message)
+void socket_unsubscribe_message(struct message *message)
 {
 	struct client *client = message->client;
 	struct json_iter iter = json_iter(json_member(message->body, STR("topics")));
@@ -201,14 +201,14 @@ void unsubscribe_message(struct message *message)
 		}
 	}
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), message->ref);
+	socket_answer_begin(&answer, client, STR("ok"), message->ref);
 	json_put_int(&answer.json, STR("count"), count);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 /* ---- publish ---- */
 
-void publish_message(struct message *message)
+void socket_publish_message(struct message *message)
 {
 	static const struct http_member event_members[] = {
 		{"type", HTTP_STRING, true, 3, 128, NULL, "x.<name>"},
@@ -224,16 +224,16 @@ void publish_message(struct message *message)
 	const char *fault = http_members_fault(message->arena, event_members, body, &pointer);
 	if (fault != NULL) {
 		struct str detail = arena_format(message->arena, "/event%.*s: %s", STR_FMT(pointer), fault);
-		answer_error(client, message->ref, ERR_INVALID, detail.at);
+		socket_answer_error(client, message->ref, ERR_INVALID, detail.at);
 		return;
 	}
 	(void)json_get_str(json_member(body, STR("type")), &input.type);
 	enum err err = publish_make(client->guild, websocket_caller(client->socket), &input, &event, &fault);
 	if (err != ERR_OK) {
-		answer_error(client, message->ref, err, fault);
+		socket_answer_error(client, message->ref, err, fault);
 		return;
 	}
-	answer_ok(client, message->ref);
+	socket_answer_ok(client, message->ref);
 	bus_publish_take(client->guild->bus, event);
 }
 
@@ -245,12 +245,12 @@ static bool resume_after_read(struct json value, struct feed_after *out)
 	struct str text;
 	*out = (struct feed_after){.given = true};
 	if (json_get_str(value, &text)) {
-		return cursor_parse(text, &out->epoch, &out->offset);
+		return ops_cursor_parse(text, &out->epoch, &out->offset);
 	}
 	return json_get_int(value, &out->offset) && out->offset >= 0;
 }
 
-void resume_message(struct message *message)
+void socket_resume_message(struct message *message)
 {
 	struct client *client = message->client;
 	const struct caller *caller = websocket_caller(client->socket);
@@ -258,7 +258,7 @@ void resume_message(struct message *message)
 	struct feed_after after;
 	int64_t execution = 0;
 	if (!resume_after_read(json_member(message->body, STR("after")), &after)) {
-		answer_error(client, message->ref, ERR_INVALID, "/after: A number or \"epoch:seq\" is wanted here.");
+		socket_answer_error(client, message->ref, ERR_INVALID, "/after: A number or \"epoch:seq\" is wanted here.");
 		return;
 	}
 	(void)json_get_str(json_member(message->body, STR("execution_id")), &id);
@@ -267,10 +267,10 @@ void resume_message(struct message *message)
 		err = id_parse(&client->guild->id_secret, ID_EXECUTION, id, &execution);
 	}
 	if (err != ERR_OK) {
-		answer_error(client, message->ref, err, NULL);
+		socket_answer_error(client, message->ref, err, NULL);
 		return;
 	}
-	struct owner_operation *wait = operation_new(message, sizeof(*wait));
+	struct owner_operation *wait = socket_operation_new(message, sizeof(*wait));
 	if (wait == NULL) {
 		return;
 	}
@@ -280,10 +280,10 @@ void resume_message(struct message *message)
 	wait->check.count = 1;
 	wait->check.caller = *caller;
 	wait->check.answer = resume_checked;
-	err = owner_check_start(client->guild, client->feed.loop, &wait->check);
+	err = ops_owner_check_start(client->guild, client->feed.loop, &wait->check);
 	if (err != ERR_OK) {
-		answer_error(client, message->ref, err, NULL);
-		operation_free(&wait->operation);
+		socket_answer_error(client, message->ref, err, NULL);
+		socket_operation_free(&wait->operation);
 	}
 }
 
@@ -301,7 +301,7 @@ static enum err resume_start(struct client *client, struct str ref, int64_t exec
 	*viewing = (struct viewing){.client = client, .execution = execution};
 	run->owner = viewing;
 	run->next = FEED_RUN_CLOSED;
-	answer_ok(client, ref);
+	socket_answer_ok(client, ref);
 	struct execution_viewer_options options = {.execution = execution,
 						   .after_seq = after->offset,
 						   .after_epoch = after->epoch,
@@ -313,7 +313,7 @@ static enum err resume_start(struct client *client, struct str ref, int64_t exec
 	if (err != ERR_OK) {
 		run->owner = NULL;
 		mem_free(viewing);
-		answer_error(client, STR("null"), err, NULL);
+		socket_answer_error(client, STR("null"), err, NULL);
 	}
 	return ERR_OK;
 }
@@ -323,12 +323,12 @@ static void resume_checked(struct owner_check *check, enum err err)
 	struct owner_operation *wait = container_of(check, struct owner_operation, check);
 	struct client *client = wait->operation.client;
 	if (client != NULL && err == ERR_OK) {
-		err = resume_start(client, operation_ref(&wait->operation), wait->ids[0], &wait->after);
+		err = resume_start(client, socket_operation_ref(&wait->operation), wait->ids[0], &wait->after);
 	}
 	if (client != NULL && err != ERR_OK) {
-		answer_error(client, operation_ref(&wait->operation), err, NULL);
+		socket_answer_error(client, socket_operation_ref(&wait->operation), err, NULL);
 	}
-	operation_free(&wait->operation);
+	socket_operation_free(&wait->operation);
 }
 
 /* A viewer fetches again what found no room, so the queue is never filled to its cap here. */
@@ -340,7 +340,7 @@ static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq)
 		frame_drop(&frame);
 		return ERR_TOO_SLOW;
 	}
-	return client_send_take(viewing->client, frame);
+	return socket_client_send_take(viewing->client, frame);
 }
 
 static void viewer_ended(void *ctx, enum err err)
@@ -351,7 +351,7 @@ static void viewer_ended(void *ctx, enum err err)
 	check(run != NULL && run->owner == viewing);
 	viewing_free(run);
 	if (err != ERR_OK && err != ERR_END) {
-		answer_error(client, STR("null"), err, NULL);
+		socket_answer_error(client, STR("null"), err, NULL);
 	}
 }
 
@@ -363,7 +363,7 @@ static void viewing_free(struct feed_run *run)
 	run->owner = NULL;
 }
 
-void client_viewers_drained(struct client *client)
+void socket_viewers_drained(struct client *client)
 {
 	for (unsigned i = 0; client->feed.runs != NULL && i < FEED_RUNS_MAX; i++) {
 		struct viewing *viewing = client->feed.runs[i].owner;
@@ -373,7 +373,7 @@ void client_viewers_drained(struct client *client)
 	}
 }
 
-void client_viewers_destroy(struct client *client)
+void socket_viewers_destroy(struct client *client)
 {
 	for (unsigned i = 0; client->feed.runs != NULL && i < FEED_RUNS_MAX; i++) {
 		if (client->feed.runs[i].owner != NULL) {

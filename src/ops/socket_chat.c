@@ -24,7 +24,7 @@ static struct str text_of(const struct message *message, struct str name)
 	return json_get_str(json_member(message->body, name), &text) ? text : STR_NONE;
 }
 
-void chat_message(struct message *message)
+void socket_chat_message(struct message *message)
 {
 	struct client *client = message->client;
 	struct chat_request chat = {.caller = *websocket_caller(client->socket),
@@ -34,7 +34,7 @@ void chat_message(struct message *message)
 	if (!chat_read(message, &chat)) {
 		return;
 	}
-	struct chat_operation *wait = operation_new(message, sizeof(*wait));
+	struct chat_operation *wait = socket_operation_new(message, sizeof(*wait));
 	if (wait == NULL) {
 		return;
 	}
@@ -42,8 +42,8 @@ void chat_message(struct message *message)
 	struct chat_listener listener = {chat_recorded, chat_ended, wait};
 	enum err err = execution_start(client->guild->engine, client->feed.loop, &chat, &listener);
 	if (err != ERR_OK) {
-		answer_error(client, message->ref, err, NULL);
-		operation_free(&wait->operation);
+		socket_answer_error(client, message->ref, err, NULL);
+		socket_operation_free(&wait->operation);
 	}
 }
 
@@ -58,7 +58,7 @@ static bool history_read(struct message *message, struct chat_request *chat)
 	}
 	struct session_message *turns = arena_array(message->arena, struct session_message, json_size(list) + 1);
 	if (turns == NULL) {
-		answer_error(message->client, message->ref, ERR_OVERLOADED, NULL);
+		socket_answer_error(message->client, message->ref, ERR_OVERLOADED, NULL);
 		return false;
 	}
 	while (json_next(&iter, NULL, &turn)) {
@@ -67,7 +67,7 @@ static bool history_read(struct message *message, struct chat_request *chat)
 			    json_get_str(json_member(turn, STR("content")), &content);
 		bool from_user = str_eq(role, STR("user"));
 		if (!told || !(from_user || str_eq(role, STR("assistant")))) {
-			answer_error(message->client, message->ref, ERR_INVALID,
+			socket_answer_error(message->client, message->ref, ERR_INVALID,
 				     "/history: Turns are {\"role\": \"user\" or \"assistant\", \"content\": text}.");
 			return false;
 		}
@@ -96,7 +96,7 @@ static bool chat_read(struct message *message, struct chat_request *chat)
 		}
 	}
 	if (chat->message.len > LIMIT_MESSAGE_BYTES) {
-		answer_error(message->client, message->ref, ERR_TOO_LARGE, "/message: 262144 bytes are the most.");
+		socket_answer_error(message->client, message->ref, ERR_TOO_LARGE, "/message: 262144 bytes are the most.");
 		return false;
 	}
 	return history_read(message, chat);
@@ -114,23 +114,23 @@ static void chat_recorded(void *ctx, int64_t execution, int64_t session, bool qu
 	struct id_text execution_id = id_format(&client->guild->id_secret, ID_EXECUTION, execution);
 	struct id_text session_id = id_format(&client->guild->id_secret, ID_SESSION, session);
 	struct answer answer;
-	answer_begin(&answer, client, STR("ok"), operation_ref(&wait->operation));
+	socket_answer_begin(&answer, client, STR("ok"), socket_operation_ref(&wait->operation));
 	json_put_str(&answer.json, STR("execution_id"), id_str(&execution_id));
 	json_put_str_or_null(&answer.json, STR("session_id"), session != 0 ? id_str(&session_id) : STR_NONE);
 	json_put_bool(&answer.json, STR("queued"), queued);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 static void refused(struct client *client, struct str ref, const struct chat_result *result)
 {
 	const struct err_row *row = err_row(err_public(result->err));
 	struct answer answer;
-	answer_begin(&answer, client, STR("error"), ref);
+	socket_answer_begin(&answer, client, STR("error"), ref);
 	json_put_str(&answer.json, STR("code"), row->code);
 	json_put_str(&answer.json, STR("detail"), result->reason.at != NULL ? result->reason : result->error.at != NULL ? result->error : row->text);
 	json_put_str_or_null(&answer.json, STR("rule_id"), result->rule_id);
 	json_put_str_or_null(&answer.json, STR("audit_id"), result->audit_id);
-	answer_end(&answer);
+	socket_answer_end(&answer);
 }
 
 static void chat_ended(void *ctx, const struct chat_result *result)
@@ -138,28 +138,28 @@ static void chat_ended(void *ctx, const struct chat_result *result)
 	struct chat_operation *wait = ctx;
 	struct client *client = wait->operation.client;
 	if (client != NULL && !wait->recorded) {
-		refused(client, operation_ref(&wait->operation), result);
+		refused(client, socket_operation_ref(&wait->operation), result);
 	} else if (client != NULL && !wait->stream) {
 		struct answer answer;
-		answer_begin(&answer, client, STR("result"), operation_ref(&wait->operation));
+		socket_answer_begin(&answer, client, STR("result"), socket_operation_ref(&wait->operation));
 		chat_result_members(result, &answer.json);
-		answer_end(&answer);
+		socket_answer_end(&answer);
 	}
-	operation_free(&wait->operation);
+	socket_operation_free(&wait->operation);
 }
 
 /* ---- cancel ---- */
 
-void cancel_message(struct message *message)
+void socket_cancel_message(struct message *message)
 {
 	struct client *client = message->client;
 	struct cancel_operation *wait;
 	int64_t execution;
 	if (id_parse(&client->guild->id_secret, ID_EXECUTION, text_of(message, STR("execution_id")), &execution) != ERR_OK) {
-		answer_error(client, message->ref, ERR_NOT_FOUND, NULL);
+		socket_answer_error(client, message->ref, ERR_NOT_FOUND, NULL);
 		return;
 	}
-	wait = operation_new(message, sizeof(*wait));
+	wait = socket_operation_new(message, sizeof(*wait));
 	if (wait == NULL) {
 		return;
 	}
@@ -175,9 +175,9 @@ static void cancel_answered(struct cancel_request *cancel)
 	struct cancel_operation *wait = container_of(cancel, struct cancel_operation, cancel);
 	struct client *client = wait->operation.client;
 	if (client != NULL && cancel->result == ERR_OK) {
-		answer_ok(client, operation_ref(&wait->operation));
+		socket_answer_ok(client, socket_operation_ref(&wait->operation));
 	} else if (client != NULL) {
-		answer_error(client, operation_ref(&wait->operation), cancel->result, NULL);
+		socket_answer_error(client, socket_operation_ref(&wait->operation), cancel->result, NULL);
 	}
-	operation_free(&wait->operation);
+	socket_operation_free(&wait->operation);
 }

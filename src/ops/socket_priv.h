@@ -55,10 +55,10 @@ struct socket_row {
 extern const struct socket_row socket_rows[]; /* type == NULL at the end */
 
 /* size: of the struct that has a struct operation first. NULL, after the error answer, without memory or with too many under way. */
-void *operation_new(struct message *message, size_t size);
+void *socket_operation_new(struct message *message, size_t size);
 /* Leaves its client and frees it. */
-void operation_free(struct operation *operation);
-static inline struct str operation_ref(const struct operation *o) { return (struct str){o->ref, o->ref_len}; }
+void socket_operation_free(struct operation *operation);
+static inline struct str socket_operation_ref(const struct operation *o) { return (struct str){o->ref, o->ref_len}; }
 
 /* ---- answers: {"type":...,"ref":...} and what is put between begin and end ---- */
 struct answer {
@@ -66,27 +66,27 @@ struct answer {
 	struct buf text;
 	struct json_out json;
 };
-void answer_begin(struct answer *answer, struct client *client, struct str type, struct str ref);
-void answer_end(struct answer *answer);
-void answer_ok(struct client *client, struct str ref);
+void socket_answer_begin(struct answer *answer, struct client *client, struct str type, struct str ref);
+void socket_answer_end(struct answer *answer);
+void socket_answer_ok(struct client *client, struct str ref);
 /* detail NULL: the error's own text. */
-void answer_error(struct client *client, struct str ref, enum err err, const char *detail);
+void socket_answer_error(struct client *client, struct str ref, enum err err, const char *detail);
 /* Takes over the frame. */
-enum err client_send_take(struct client *client, struct frame *frame) MUST_USE;
+enum err socket_client_send_take(struct client *client, struct frame *frame) MUST_USE;
 
 /* ---- socket_bus.c ---- */
-extern const struct feed_handler client_feed_handler;
+extern const struct feed_handler socket_feed_handler;
 /* user:<id> and workspace:<id>. */
-enum err client_auto_subscribe(struct client *client) MUST_USE;
-void client_viewers_drained(struct client *client);
-void client_viewers_destroy(struct client *client);
-void subscribe_message(struct message *message);
-void unsubscribe_message(struct message *message);
-void publish_message(struct message *message);
-void resume_message(struct message *message);
+enum err socket_auto_subscribe(struct client *client) MUST_USE;
+void socket_viewers_drained(struct client *client);
+void socket_viewers_destroy(struct client *client);
+void socket_subscribe_message(struct message *message);
+void socket_unsubscribe_message(struct message *message);
+void socket_publish_message(struct message *message);
+void socket_resume_message(struct message *message);
 
 /* ---- socket_chat.c ---- */
-void chat_message(struct message *message);
-void cancel_message(struct message *message);
+void socket_chat_message(struct message *message);
+void socket_cancel_message(struct message *message);
 
 #endif

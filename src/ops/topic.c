@@ -104,7 +104,7 @@ enum err ops_govern(struct guild *guild, const struct caller *caller, struct str
 	return decision_err(&decision);
 }
 
-bool cursor_parse(struct str text, int64_t *epoch, int64_t *offset)
+bool ops_cursor_parse(struct str text, int64_t *epoch, int64_t *offset)
 {
 	ptrdiff_t colon = str_find_byte(text, ':');
 	*epoch = 0;

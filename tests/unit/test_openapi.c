@@ -183,11 +183,11 @@ static void cursors_are_offsets_with_or_without_epoch(void **state)
 {
 	int64_t epoch, offset;
 	(void)state;
-	assert_true(cursor_parse(STR("12"), &epoch, &offset) && epoch == 0 && offset == 12);
-	assert_true(cursor_parse(STR("7:0"), &epoch, &offset) && epoch == 7 && offset == 0);
+	assert_true(ops_cursor_parse(STR("12"), &epoch, &offset) && epoch == 0 && offset == 12);
+	assert_true(ops_cursor_parse(STR("7:0"), &epoch, &offset) && epoch == 7 && offset == 0);
 	const char *const bad[] = {"", ":", "7:", ":7", "0:7", "-1", "1:-1", "1:2:3", "x", "1 ", "9223372036854775808"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_false(cursor_parse(str_of(bad[i]), &epoch, &offset));
+		assert_false(ops_cursor_parse(str_of(bad[i]), &epoch, &offset));
 	}
 }
 
