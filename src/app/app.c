@@ -56,7 +56,8 @@ enum err guild_create(const struct config *config, bool listen, struct guild **o
 	app->listen = listen;
 	settings_fill(guild);
 	log_level_set(config);
-	enum err err = http_client_global_init();
+	enum err err = listen ? listener_probe(config_text(config, CONFIG_server_listen), detail) : ERR_OK;
+	err = err == ERR_OK ? http_client_global_init() : err;
 	err = err == ERR_OK ? step_directory(guild, detail) : err;
 	err = err == ERR_OK ? step_loops(guild, detail) : err;
 	err = err == ERR_OK ? step_store(guild, detail) : err;
@@ -131,7 +132,7 @@ static enum err step_store(struct guild *guild, char *detail)
 	struct app *app = guild->app;
 	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
-	err = err == ERR_OK ? policy_create_default(&guild->policy) : err;
+	err = err == ERR_OK ? policy_create((int)config_number(guild->config, CONFIG_governance_unknown_level), &guild->policy) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
 	if (err != ERR_OK) {
 		return err;

@@ -177,7 +177,7 @@ int cli_run_user_add(struct cli *cli)
 	struct json_out out;
 	struct buf body;
 	struct cli_reply reply;
-	int code = role ? cli_connect(cli) : cli_fail(CLI_USAGE, "--role is missing: viewer, member, admin or operator");
+	int code = role ? cli_connect(cli) : cli_fail(CLI_USAGE, "--role is missing: viewer, member or admin");
 
 	if (code) {
 		return code;

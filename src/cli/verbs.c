@@ -92,7 +92,7 @@ static const struct cli_option token_list_options[] = {
 };
 
 static const struct cli_option user_add_options[] = {
-	{"role", "ROLE", "viewer, member, admin or operator"},
+	{"role", "ROLE", "viewer, member or admin"},
 	{NULL, NULL, NULL},
 };
 

@@ -379,6 +379,14 @@ static enum err list_run(struct read_job *job, struct db *db)
 	return err == ERR_END ? ERR_OK : err;
 }
 
+/* Binds a cursor to this viewer, these filters and this store. */
+static uint64_t list_tag(const struct list_call *call, int64_t id, int64_t seq)
+{
+	int64_t parts[] = {call->request->caller.principal, call->agent, call->session, call->owner, call->since_us, call->until_us,
+			   call->status, call->refused, id, seq};
+	return map_hash(&call->guild->id_secret, str_make(parts, sizeof(parts)));
+}
+
 /* Merges both runs by time; the cursor says where each goes on. */
 static void list_render(struct list_call *call, struct json_out *json)
 {
@@ -404,9 +412,10 @@ static void list_render(struct list_call *call, struct json_out *json)
 		seq = call->refusals_more ? call->last_seq : -1;
 	}
 	if (more) {
-		char text[64];
+		char text[96];
 		struct buf cursor;
-		int len = snprintf(text, sizeof(text), "x:%lld:%lld", (long long)id, (long long)seq);
+		int len = snprintf(text, sizeof(text), "x:%lld:%lld:%016llx", (long long)id, (long long)seq,
+				   (unsigned long long)list_tag(call, id, seq));
 		buf_init(&cursor, 128);
 		base64_url_encode(&cursor, str_make(text, (size_t)len));
 		json_put_str(json, STR("next_cursor"), buf_str(&cursor));
@@ -442,12 +451,15 @@ static bool list_cursor(struct list_call *call, struct str cursor)
 {
 	struct buf text;
 	struct str rest, part;
+	char tag[17];
 	bool ok = false;
 	buf_init(&text, 128);
 	if (base64_url_decode(&text, cursor) == ERR_OK) {
 		rest = buf_str(&text);
 		ok = str_split(&rest, ':', &part) && str_eq(part, STR("x")) && str_split(&rest, ':', &part) && str_to_i64(part, &call->before_id) &&
-		     str_split(&rest, ':', &part) && str_to_i64(part, &call->before_seq);
+		     str_split(&rest, ':', &part) && str_to_i64(part, &call->before_seq) && str_split(&rest, ':', &part);
+		snprintf(tag, sizeof(tag), "%016llx", (unsigned long long)list_tag(call, call->before_id, call->before_seq));
+		ok = ok && rest.at == NULL && str_eq(part, str_of(tag));
 	}
 	buf_fini(&text);
 	return ok;

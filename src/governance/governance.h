@@ -53,7 +53,10 @@ struct decision {
 
 /* The table of spec section 2. */
 struct policy;
-enum err policy_create_default(struct policy **out) MUST_USE;
+/* unknown_level: 1..4, of an action that no entry matches (setting governance.unknown_level; the default is
+ * POLICY_UNKNOWN_LEVEL). */
+#define POLICY_UNKNOWN_LEVEL 2
+enum err policy_create(int unknown_level, struct policy **out) MUST_USE;
 void policy_destroy(struct policy **policy);
 int64_t policy_version(const struct policy *policy);
 /* Walks the table: start with *cursor = 0; false at the end. */

@@ -8,7 +8,6 @@ enum {
 	POLICY_SLOTS = 1024, /* several times the entries: a look-up seldom probes twice */
 	ENTRY_BYTES_MAX = 32,
 	ENTRY_WORDS_MAX = 4,
-	UNKNOWN_COMPLEXITY = 2,
 	WORDS_MAX = LIMIT_ACTION_BYTES,
 };
 
@@ -20,6 +19,7 @@ struct policy_slot {
 
 struct policy {
 	int64_t version;
+	int unknown_level;
 	struct policy_slot slots[POLICY_SLOTS];
 };
 
@@ -50,13 +50,15 @@ static void level_set(struct action_level *out, const struct policy_slot *entry,
 static void words_split(struct str action, struct words *out);
 static void level_by_words(const struct policy *policy, const struct words *words, struct action_level *out);
 
-enum err policy_create_default(struct policy **out)
+enum err policy_create(int unknown_level, struct policy **out)
 {
 	struct policy *policy = mem_alloc(sizeof(*policy));
 	if (policy == NULL) {
 		return ERR_MEMORY;
 	}
+	check(unknown_level >= 1 && unknown_level <= 4);
 	policy->version = 1;
+	policy->unknown_level = unknown_level;
 	for (size_t i = 0; i < sizeof(default_entries) / sizeof(default_entries[0]); i++) {
 		policy_put(policy, default_entries[i].complexity, default_entries[i].name);
 	}
@@ -226,5 +228,5 @@ static void level_by_words(const struct policy *policy, const struct words *word
 		level_set(out, best, RULE_WORDS);
 		return;
 	}
-	*out = (struct action_level){UNKNOWN_COMPLEXITY, RULE_UNKNOWN, STR("unknown")};
+	*out = (struct action_level){policy->unknown_level, RULE_UNKNOWN, STR("unknown")};
 }

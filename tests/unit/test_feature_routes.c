@@ -157,7 +157,7 @@ static void open_parts(struct fixture *f)
 	assert_int_equal(loop_create(&loop, &g->loops[0]), ERR_OK);
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
-	assert_int_equal(policy_create_default(&g->policy), ERR_OK);
+	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
 	struct command_overlay overlays[] = {identity_overlay(g->identity), registry_overlay(g->registry), {.ctx = NULL}};
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
@@ -510,8 +510,8 @@ static void test_tokens(void **state)
 static void assert_key(struct fixture *f, const struct caller *caller, const char *want)
 {
 	struct keyring_secret secret;
-	struct str base_url;
-	enum err err = key_get(&f->guild, caller->workspace, caller->principal, STR("openai"), &secret, &base_url);
+	struct key_place place;
+	enum err err = key_get(&f->guild, caller->workspace, caller->principal, STR("openai"), &secret, &place);
 	if (want == NULL) {
 		assert_int_equal(err, ERR_NOT_FOUND);
 		return;

@@ -21,7 +21,7 @@ static struct action_level level_of(struct str action)
 
 static int setup(void **state)
 {
-	return policy_create_default(&policy) == ERR_OK ? 0 : -1;
+	return policy_create(POLICY_UNKNOWN_LEVEL, &policy) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
