@@ -49,7 +49,6 @@ void arena_reset(struct arena *arena)
 	}
 	arena->used_bytes = 0;
 	if (kept) {
-		memset(kept->data, 0, kept->used);
 		kept->used = 0;
 		kept->next = NULL;
 		arena->head = kept;
@@ -72,7 +71,6 @@ void arena_clear(struct arena *arena)
 	}
 	arena->used_bytes = 0;
 	if (kept) {
-		memset(kept->data, 0, kept->used);
 		kept->used = 0;
 		kept->next = NULL;
 		arena->head = kept;
@@ -107,12 +105,14 @@ static size_t block_bytes(const struct arena *arena, size_t need)
 static struct arena_block *add_block(struct arena *arena, size_t need)
 {
 	size_t bytes = block_bytes(arena, need);
-	struct arena_block *block = bytes ? mem_alloc(bytes) : NULL;
+	/* Not cleared: arena_alloc clears what it gives, which is less. */
+	struct arena_block *block = bytes ? mem_grow(NULL, bytes) : NULL;
 
 	if (!block) {
 		return NULL;
 	}
 	block->size = bytes - sizeof(*block);
+	block->used = 0;
 	arena->used_bytes += bytes;
 	/* A block made for one big thing goes behind the head, whose room would be lost otherwise. */
 	if (arena->head && block->size - need <= arena->head->size - arena->head->used) {
@@ -125,7 +125,8 @@ static struct arena_block *add_block(struct arena *arena, size_t need)
 	return block;
 }
 
-void *arena_alloc(struct arena *arena, size_t bytes)
+/* With whatever was there before. */
+static void *take(struct arena *arena, size_t bytes)
 {
 	struct arena_block *block = arena->head;
 	size_t need = (bytes + 15) & ~(size_t)15;
@@ -148,9 +149,16 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 	return at;
 }
 
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+	void *at = take(arena, bytes);
+
+	return at ? memset(at, 0, bytes) : NULL;
+}
+
 struct str arena_copy(struct arena *arena, struct str s)
 {
-	char *at = s.len < SIZE_MAX ? arena_alloc(arena, s.len + 1) : NULL;
+	char *at = s.len < SIZE_MAX ? take(arena, s.len + 1) : NULL;
 
 	if (!at) {
 		return STR_NONE;
@@ -158,6 +166,7 @@ struct str arena_copy(struct arena *arena, struct str s)
 	if (s.len) {
 		memcpy(at, s.at, s.len);
 	}
+	at[s.len] = 0;
 	return str_make(at, s.len);
 }
 
@@ -171,7 +180,7 @@ struct str arena_format(struct arena *arena, const char *format, ...)
 	len = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	check(len >= 0);
-	at = arena_alloc(arena, (size_t)len + 1);
+	at = take(arena, (size_t)len + 1);
 	if (!at) {
 		return STR_NONE;
 	}

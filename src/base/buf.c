@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-#define FIRST_BYTES 64
+#define FIRST_BYTES 256
 
 void buf_init(struct buf *buf, size_t bytes_max)
 {
@@ -59,28 +59,6 @@ static bool make_room(struct buf *buf, size_t len)
 	return true;
 }
 
-void buf_put(struct buf *buf, const void *bytes, size_t len)
-{
-	if (len == 0 || !make_room(buf, len)) {
-		return;
-	}
-	memcpy(buf->at + buf->len, bytes, len);
-	buf->len += len;
-}
-
-void buf_put_str(struct buf *buf, struct str s)
-{
-	buf_put(buf, s.at, s.len);
-}
-
-void buf_put_byte(struct buf *buf, char c)
-{
-	if (!make_room(buf, 1)) {
-		return;
-	}
-	buf->at[buf->len++] = c;
-}
-
 void buf_put_i64(struct buf *buf, int64_t value)
 {
 	char digits[24];
@@ -121,7 +99,7 @@ void buf_format(struct buf *buf, const char *format, ...)
 	buf->len += (size_t)len;
 }
 
-char *buf_reserve(struct buf *buf, size_t len)
+char *buf_grow(struct buf *buf, size_t len)
 {
 	return make_room(buf, len) ? buf->at + buf->len : NULL;
 }

@@ -1,6 +1,8 @@
 /* map.c - open addressing with linear probing and backward-shift removal; SipHash-2-4. */
 #include "base/map.h"
 
+#include <endian.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -125,12 +127,12 @@ bool map_next(const struct map *map, size_t *cursor, uint64_t *key, void **value
 	return false;
 }
 
-static uint64_t rotate(uint64_t x, unsigned bits)
+static inline uint64_t rotate(uint64_t x, unsigned bits)
 {
 	return (x << bits) | (x >> (64 - bits));
 }
 
-static void sip_rounds(uint64_t v[4], unsigned rounds)
+static inline void sip_rounds(uint64_t v[4], unsigned rounds)
 {
 	for (unsigned i = 0; i < rounds; i++) {
 		v[0] += v[1];
@@ -146,14 +148,12 @@ static void sip_rounds(uint64_t v[4], unsigned rounds)
 	}
 }
 
-static uint64_t load_le(const char *bytes, size_t len)
+static inline uint64_t load_le(const char *bytes, size_t len)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < len; i++) {
-		word |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-	}
-	return word;
+	memcpy(&word, bytes, len);
+	return le64toh(word);
 }
 
 uint64_t map_hash(const struct siphash_key *seed, struct str text)

@@ -119,17 +119,17 @@ void bus_event_drop(struct bus_event **event)
 	mem_free(dropped);
 }
 
-static bool topic_byte(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
-	       c == '@' || c == '/' || c == '-';
-}
+/* A table, because every event checks its topics' names byte by byte. */
+static const bool topic_bytes[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['.'] = true,
+	[':'] = true,	      ['@'] = true,	     ['/'] = true,	   ['-'] = true,
+};
 
 bool bus_topic_valid(struct str topic)
 {
 	bool valid = topic.len >= 1 && topic.len <= LIMIT_TOPIC_BYTES;
 	for (size_t i = 0; valid && i < topic.len; i++) {
-		valid = topic_byte(topic.at[i]);
+		valid = topic_bytes[(unsigned char)topic.at[i]];
 	}
 	return valid;
 }

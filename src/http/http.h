@@ -45,6 +45,7 @@ enum {
 	HTTP_UPGRADE = 8,       /* WebSocket: only with an upgrade request */
 	HTTP_UNLIMITED = 16,    /* not counted by the rate limit (health) */
 	HTTP_TEXT = 32,         /* reply is text, not JSON */
+	HTTP_ENDLESS = 64,      /* a stream that no run ends: it ends when the server stops */
 };
 
 struct http_route {

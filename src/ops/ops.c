@@ -36,8 +36,8 @@ static const struct http_member audit_query[] = {
 const struct http_route ops_routes[] = {
 	{HTTP1_GET, "/v1/ws", ROLE_VIEWER, HTTP_UPGRADE | HTTP_OPEN | HTTP_AGENT_OK, NULL,
 	 "Opens a WebSocket that speaks guild.v1; signs in by header or first message.", NULL, NULL, NULL, 101, socket_handle},
-	{HTTP1_GET, "/v1/events", ROLE_VIEWER, HTTP_AGENT_OK, "subscribe", "Streams the events of topics; Last-Event-ID goes on after it.",
-	 NULL, events_query, "stream", 200, events_get_handle},
+	{HTTP1_GET, "/v1/events", ROLE_VIEWER, HTTP_AGENT_OK | HTTP_ENDLESS, "subscribe",
+	 "Streams the events of topics; Last-Event-ID goes on after it.", NULL, events_query, "stream", 200, events_get_handle},
 	{HTTP1_POST, "/v1/events", ROLE_MEMBER, 0, "publish", "Publishes an event of a type x.<name>.", events_body, NULL, NULL, 202,
 	 events_post_handle},
 	{HTTP1_GET, "/v1/audit", ROLE_MEMBER, 0, "read", "Lists audit entries, newest first: all of them for admins, else one's own.", NULL,

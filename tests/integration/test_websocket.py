@@ -698,6 +698,14 @@ class TestEventStream:
 
 
 class TestStopping:
+    def test_streams_without_end_do_not_hold_up_the_stop(self, server):
+        with listen(server, ["room"]) as stream:
+            assert stream.status == 200
+            began = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - began < 5
+            assert stream.next() is None and stream.retry == 1000
+
     def test_sockets_are_told_to_come_back(self, server):
         with server.ws() as socket:
             socket.ask({"type": "ping"})
