@@ -182,6 +182,9 @@ void http_stream_drain(struct http_request_private *priv)
 		/* A full queue ends with the run; a closing connection has its own end. */
 		return;
 	}
+	if (priv->pub.route->flags & HTTP_ENDLESS) {
+		http_stream_end(&priv->stream);
+	}
 }
 
 /* ---- the end ---- */
