@@ -280,23 +280,37 @@ static char *put_field(char *at, struct str name, struct str value)
 	return at;
 }
 
+/* The first line of a chunk. */
+static size_t size_line_put(size_t len, char out[20])
+{
+	size_t digits = 1;
+	while (digits < 16 && len >> (4 * digits) != 0) {
+		digits++;
+	}
+	for (size_t i = 0; i < digits; i++) {
+		out[i] = "0123456789abcdef"[len >> (4 * (digits - 1 - i)) & 15];
+	}
+	memcpy(out + digits, "\r\n", 2);
+	return digits + 2;
+}
+
 struct frame *http_sse_frame(struct str id, struct str event, struct str data)
 {
 	static const struct str id_name = STR("id: ");
 	static const struct str event_name = STR("event: ");
 	static const struct str data_name = STR("data: ");
 	size_t len = data_name.len + data.len + 2;
-	char size_line[24];
+	char size_line[20];
 
 	check(is_one_line(id) && is_one_line(event) && is_one_line(data));
 	len += id.len ? id_name.len + id.len + 1 : 0;
 	len += event.len ? event_name.len + event.len + 1 : 0;
-	int size_len = snprintf(size_line, sizeof(size_line), "%zx\r\n", len);
-	struct frame *frame = frame_make((size_t)size_len + len + 2);
+	size_t size_len = size_line_put(len, size_line);
+	struct frame *frame = frame_make(size_len + len + 2);
 	if (!frame) {
 		return NULL;
 	}
-	char *at = mempcpy(frame->bytes, size_line, (size_t)size_len);
+	char *at = mempcpy(frame->bytes, size_line, size_len);
 	at = put_field(at, id_name, id);
 	at = put_field(at, event_name, event);
 	at = mempcpy(at, data_name.at, data_name.len);
