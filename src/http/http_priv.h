@@ -136,6 +136,7 @@ struct http_request_private {
 	struct http_local_sink sink;
 	bool keep_alive, close, head_only, options_only, has_body;
 	bool dispatched, ended, streaming, limited, cache_control;
+	bool revoked; /* its token was, while the handler had it */
 	/* kept from request to request */
 	struct buf body_bytes;
 	struct buf headers; /* rendered lines of http_reply_header */
@@ -168,6 +169,8 @@ struct frame *http_reply_frame(struct http_request_private *priv, int status, st
 /* ---- streams and sockets, as connections drive them ---- */
 void http_stream_tick(struct http_request_private *priv);
 void http_stream_drained(struct http_request_private *priv);
+/* The caller may not listen any more: ends the stream and the connection behind it. */
+void http_stream_cut(struct http_request_private *priv);
 /* The connection is gone. Releases the request. */
 void http_stream_closed(struct http_request_private *priv);
 /* The server is stopping. */

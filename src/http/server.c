@@ -121,27 +121,38 @@ void http_server_drain(struct http_server *server, struct loop *loop)
 	}
 }
 
+/* A body on its way will be refused; what a handler has under way may end, but gives no stream any more. */
+static void revoke(struct http_conn *c)
+{
+	switch ((enum http_conn_state)c->state) {
+	case HTTP_CONN_WEBSOCKET:
+		websocket_close(c->socket, err_row(ERR_UNAUTHENTICATED)->ws_close, STR("the token was revoked"));
+		break;
+	case HTTP_CONN_STREAM:
+		http_stream_cut(c->request);
+		break;
+	case HTTP_CONN_BODY:
+		http_request_refuse(c->request, ERR_UNAUTHENTICATED, NULL);
+		break;
+	case HTTP_CONN_BUSY:
+		c->request->revoked = true;
+		break;
+	case HTTP_CONN_HEAD:
+	case HTTP_CONN_ENDING:
+		break;
+	}
+}
+
 void http_server_revoke(struct http_server *server, struct loop *loop, int64_t token, int64_t principal)
 {
 	struct http_loop *home = http_server_home(server, loop);
 
 	for (struct list *node = home->conns.next; node != &home->conns; node = node->next) {
 		struct http_conn *c = conn_of(node);
-		const struct caller *caller = NULL;
-		if (c->state == HTTP_CONN_STREAM) {
-			caller = &c->request->pub.caller;
-		} else if (c->state == HTTP_CONN_WEBSOCKET) {
-			caller = websocket_caller(c->socket);
-		}
-		if (!caller || caller->role == ROLE_NONE ||
-		    (token ? caller->token != token : caller->principal != principal)) {
-			continue;
-		}
-		if (c->state == HTTP_CONN_WEBSOCKET) {
-			websocket_close(c->socket, err_row(ERR_UNAUTHENTICATED)->ws_close, STR("the token was revoked"));
-		} else {
-			c->request->close = true;
-			http_stream_end(&c->request->stream);
+		const struct caller *caller = c->socket ? websocket_caller(c->socket) : c->request ? &c->request->pub.caller : NULL;
+		if (caller && caller->role != ROLE_NONE &&
+		    (token ? caller->token == token : caller->principal == principal)) {
+			revoke(c);
 		}
 	}
 }

@@ -35,6 +35,35 @@ static struct str chunk_text(struct str chunk)
 	return str_sub(chunk, (size_t)line + 2, chunk.len - (size_t)line - 4);
 }
 
+/* When to look again: the next comment is due, or the token's time is over. */
+static void set_due(struct http_request_private *priv)
+{
+	int64_t now = loop_now_us(priv->home->loop);
+	int64_t due_us = priv->stream.sent_us + comment_us(priv);
+	int64_t expires_at_us = priv->stream.ended ? 0 : priv->pub.caller.expires_at_us;
+
+	due_us = due_us > now ? due_us : now + comment_us(priv);
+	if (expires_at_us) {
+		int64_t left_us = expires_at_us - env_wall_us(priv->home->server->options.env);
+		int64_t end_us = now + (left_us > 0 ? left_us : 1);
+		due_us = end_us < due_us ? end_us : due_us;
+	}
+	http_conn_due(priv->conn, due_us);
+}
+
+static bool is_expired(const struct http_request_private *priv)
+{
+	int64_t at_us = priv->pub.caller.expires_at_us;
+
+	return at_us && env_wall_us(priv->home->server->options.env) >= at_us;
+}
+
+void http_stream_cut(struct http_request_private *priv)
+{
+	priv->close = true;
+	http_stream_end(&priv->stream);
+}
+
 static enum err send_chunk(struct http_request_private *priv, struct str chunk)
 {
 	return conn_send_copy(priv->conn->conn, priv->stream.plain ? chunk_text(chunk) : chunk);
@@ -79,7 +108,10 @@ static enum err start_socket(struct http_request_private *priv)
 	priv->streaming = true;
 	priv->stream.sent_us = loop_now_us(priv->home->loop);
 	c->state = HTTP_CONN_STREAM;
-	http_conn_due(c, priv->stream.sent_us + comment_us(priv));
+	set_due(priv);
+	if (priv->revoked) {
+		http_stream_cut(priv);
+	}
 	return ERR_OK;
 }
 
@@ -157,13 +189,17 @@ static bool is_stalled(struct http_request_private *priv)
 void http_stream_tick(struct http_request_private *priv)
 {
 	int64_t now = loop_now_us(priv->home->loop);
-	int64_t quiet_until = priv->stream.sent_us + comment_us(priv);
+	bool quiet = now >= priv->stream.sent_us + comment_us(priv);
 
-	if (is_stalled(priv)) {
+	if (!priv->stream.ended && is_expired(priv)) {
+		http_stream_cut(priv);
+	} else if (is_stalled(priv)) {
 		http_conn_abort(priv->conn, ERR_TOO_SLOW);
+	}
+	if (priv->conn->state != HTTP_CONN_STREAM) {
 		return;
 	}
-	if (now >= quiet_until && !priv->stream.ended) {
+	if (quiet && !priv->stream.ended) {
 		enum err err = send_chunk(priv, STR(CHUNK_COMMENT));
 		/* With a full queue the client has enough to read. */
 		if (err && err != ERR_TOO_SLOW) {
@@ -171,9 +207,8 @@ void http_stream_tick(struct http_request_private *priv)
 			return;
 		}
 		priv->stream.sent_us = now;
-		quiet_until = now + comment_us(priv);
 	}
-	http_conn_due(priv->conn, quiet_until > now ? quiet_until : now + comment_us(priv));
+	set_due(priv);
 }
 
 void http_stream_drain(struct http_request_private *priv)

@@ -301,6 +301,54 @@ static void streams_and_stopping(void **state)
 	wait_for(NULL, fx.stream_closed == 1);
 }
 
+/* T14: its time over, a stream ends, and with it the connection that the token opened. */
+static void expired_streams_end(void **state)
+{
+	struct client client = client_open();
+
+	open_stream(&client, "GET /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer expiring\r\n\r\n");
+	skew_us += 19 * SECOND;
+	loop_turn(fx.loop, 1000);
+	assert_int_equal(fx.stream_closed, 0);
+	skew_us += 2 * SECOND;
+	wait_for(&client, client.eof && fx.stream_closed == 1);
+	assert_in(client.in, "0\r\n\r\n");
+	client_close(&client);
+}
+
+/* Revoked while the handler looks for what to stream: nothing is streamed. */
+static void revoked_before_the_stream(void **state)
+{
+	struct client client = client_open();
+
+	client_put(&client, "GET /later HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer viewer\r\n\r\n");
+	wait_for(&client, fx.kept);
+	http_server_revoke(fx.server, fx.loop, 7, 0);
+	assert_int_equal(http_stream_start(fx.kept, &stream_handler, &fx, &fx.stream), ERR_OK);
+	assert_int_equal(send_event("a:1:1", "streaming:start", "{}"), ERR_END);
+	wait_for(&client, client.eof && fx.stream_closed == 1);
+	assert_null(strstr(client.in, "streaming:start"));
+	client_close(&client);
+}
+
+/* Revoked while the body is on its way: the row is not asked. */
+static void revoked_before_the_body(void **state)
+{
+	struct client client = client_open();
+	int handled = fx.handled;
+
+	client_put(&client, "POST /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer member\r\n"
+			    "Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"n\"");
+	for (int i = 0; i < 20; i++) {
+		loop_turn(fx.loop, 1000);
+	}
+	http_server_revoke(fx.server, fx.loop, 0, 101);
+	client_put(&client, ":1}");
+	wait_for(&client, strstr(client.in, "HTTP/1.1 401 "));
+	assert_int_equal(fx.handled, handled);
+	client_close(&client);
+}
+
 static void revoked_streams_end(void **state)
 {
 	struct client client = client_open();
@@ -491,6 +539,9 @@ int main(void)
 		row(a_slow_reader_is_told_apart),
 		row(the_end_waits_for_room),
 		row(streams_and_stopping),
+		row(expired_streams_end),
+		row(revoked_before_the_stream),
+		row(revoked_before_the_body),
 		row(revoked_streams_end),
 		row(the_loop_ends_with_everything_open),
 		row(local_requests_pass_the_same_checks),
