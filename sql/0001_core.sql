@@ -163,5 +163,6 @@ CREATE TABLE provider_key (
 	base_url $TEXT NOT NULL,
 	sealed $BYTES NOT NULL,
 	shown $TEXT NOT NULL,
-	created_at $INT NOT NULL
+	created_at $INT NOT NULL,
+	guarded $INT NOT NULL
 ) $TABLE_END;

@@ -292,8 +292,8 @@ static void govern_step(struct execution *execution)
 static bool own_key(struct execution *execution)
 {
 	struct keyring_secret secret;
-	struct str base_url;
-	if (key_get(execution->guild, execution->caller.workspace, execution->caller.principal, STR("openai"), &secret, &base_url) != ERR_OK) {
+	struct key_place place;
+	if (key_get(execution->guild, execution->caller.workspace, execution->caller.principal, STR("openai"), &secret, &place) != ERR_OK) {
 		return false;
 	}
 	keyring_wipe(&secret);

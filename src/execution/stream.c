@@ -103,12 +103,13 @@ static void call_step(struct execution *execution)
 		return;
 	}
 	struct keyring_secret secret = {NULL, 0};
-	struct str base_url = STR_NONE;
+	struct key_place place;
 	if (execution->provider == guild->openai &&
-	    key_get(guild, execution->caller.workspace, execution->caller.principal, STR("openai"), &secret, &base_url) ==
+	    key_get(guild, execution->caller.workspace, execution->caller.principal, STR("openai"), &secret, &place) ==
 		    ERR_OK) {
 		request.api_key = str_make(secret.at, secret.len);
-		request.base_url = base_url;
+		request.base_url = place.base_url;
+		request.public_only = place.guarded;
 	}
 	struct provider_sink sink = {sink_delta, sink_done, execution};
 	log_open(execution);

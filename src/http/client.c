@@ -8,11 +8,14 @@
  */
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "http/curl_priv.h"
+#include "wire/address.h"
 #include "wire/url.h"
 
 #define CONNECT_US 5000000
@@ -41,6 +44,7 @@ struct http_call {
 	enum call_state state;
 	bool in_multi;
 	bool head_said;
+	bool public_only;
 	int status;
 	char content_type[CONTENT_TYPE_BYTES];
 	size_t content_type_bytes;
@@ -276,15 +280,36 @@ static void on_call_timer(struct loop_timer *timer, struct loop *loop)
 
 /* ---- what comes from curl ---- */
 
+/* The address that a name was resolved to is judged where the connection to it is made (T15: names that change their mind). */
+static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	const struct sockaddr *address = &to->addr;
+	const void *bytes = address->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
+							   : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
+
+	(void)ctx;
+	(void)purpose;
+	if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) ||
+	    !inet_ntop(address->sa_family, bytes, text, sizeof(text)) || !address_host_public(str_of(text))) {
+		return CURL_SOCKET_BAD;
+	}
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static int on_connected(void *ctx, char *remote, char *local, int remote_port, int local_port)
 {
 	struct http_call *call = ctx;
 
-	(void)remote;
 	(void)local;
 	(void)remote_port;
 	(void)local_port;
 	if (call->state == CALL_ENDED) {
+		return CURL_PREREQFUNC_ABORT;
+	}
+	/* A connection that is kept may have been opened for a call that was free to go anywhere. */
+	if (call->public_only && !address_host_public(str_of(remote))) {
+		call_end(call, ERR_PROVIDER_FAILED, "connect");
 		return CURL_PREREQFUNC_ABORT;
 	}
 	phase_begin(call, CALL_SENT, call->first_byte_timeout_us);
@@ -488,6 +513,10 @@ static bool set_handling(struct http_call *call, const struct http_call_options 
 	if (options->cleartext_http2) {
 		bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
 	}
+	if (options->public_only) {
+		bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+		bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	}
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_us + 999) / 1000));
 	bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, (void *)call);
@@ -529,6 +558,7 @@ static struct http_call *call_make(struct http_client *client, const struct http
 	call->easy = client->easy_count ? client->easies[--client->easy_count] : curl_easy_init();
 	call->state = CALL_WAITING;
 	call->retry_after_ms = -1;
+	call->public_only = options->public_only;
 	call->first_byte_timeout_us = options->first_byte_timeout_us ? options->first_byte_timeout_us : FIRST_BYTE_US;
 	call->idle_timeout_us = options->idle_timeout_us ? options->idle_timeout_us : IDLE_US;
 	call->phase_at_us = INT64_MAX;

@@ -2,7 +2,7 @@
  * client.h - requests to others, on the loop (libcurl multi, socket interface).
  *
  * For:     providers: a POST whose reply is read as it comes; idle-based timeouts; cancel.
- * Not for: redirects (none are followed), cookies, deciding where a connection may go.
+ * Not for: redirects (none are followed), cookies, deciding who may name a place (identity/key.h).
  * Threads: one client per loop, used on that loop.
  * Memory:  url, headers and body are copied. A call belongs to the client until done.
  * Errors:  as style rule 14: start error = no callback; else done exactly once, never before start returned.
@@ -25,6 +25,7 @@ struct http_call_options {
 	int64_t first_byte_timeout_us;      /* 0: 60 s */
 	int64_t idle_timeout_us;            /* between bytes; 0: 60 s */
 	int64_t total_timeout_us;           /* 0: 600 s */
+	bool public_only;                   /* connects to public addresses alone, and through no proxy; others fail as "connect" */
 	bool cleartext_http2;               /* never set by us; plain HTTP/1.1 */
 	/* Status and a few headers are known; called once before the first body, or before done; not at all when no reply came.
 	 * content_type is "" and retry_after_ms -1 when not given. NULL: nothing. */

@@ -116,6 +116,7 @@ static void handle_create(struct http_request *request, void *ctx)
 	if (!base_url_read(request, &key.base_url)) {
 		return;
 	}
+	key.guarded = request->caller.role != ROLE_OPERATOR;
 	struct key_command *command = change_new(guild, request, &create_row, sizeof(*command));
 	if (command != NULL) {
 		command->identity = guild->identity;

@@ -1,10 +1,10 @@
 /* key_store.c - SQL of provider keys. */
 #include "identity/identity_priv.h"
 
-#define KEY_COLUMNS "id, workspace, owner, provider, base_url, sealed, shown, created_at"
+#define KEY_COLUMNS "id, workspace, owner, provider, base_url, sealed, shown, created_at, guarded"
 
 static const struct db_sql sql_insert = {
-	"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+	"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
 static const struct db_sql sql_delete = {"DELETE FROM provider_key WHERE id = ?1"};
 static const struct db_sql sql_get = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id = ?1"};
 static const struct db_sql sql_rows = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id > ?1 ORDER BY id LIMIT ?2"};
@@ -28,6 +28,7 @@ enum err key_row_insert(struct db *db, const struct key_row *key)
 	db_bind_bytes(stmt, 6, key->sealed);
 	db_bind_text(stmt, 7, key->shown);
 	db_bind_int(stmt, 8, key->created_at_us);
+	db_bind_int(stmt, 9, key->guarded);
 	return db_run(stmt);
 }
 
@@ -49,6 +50,7 @@ static void key_of_row(struct db_stmt *stmt, struct key_row *out)
 		.sealed = db_bytes(stmt, 5),
 		.shown = db_text(stmt, 6),
 		.created_at_us = db_int(stmt, 7),
+		.guarded = db_int(stmt, 8) != 0,
 	};
 }
 

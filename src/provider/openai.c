@@ -71,7 +71,7 @@ struct provider_call {
 	struct openai_joiner joiner;
 	int64_t bytes;      /* of text given, or of an error reply */
 	unsigned garbage_chunks;
-	bool cancelled, cancel_seen, marker;
+	bool cancelled, cancel_seen, marker, public_only;
 	const char *failed; /* the first thing that was wrong */
 	enum err list_err;
 	const char *list_reason;
@@ -608,6 +608,7 @@ static enum err http_start(struct provider_call *call, const char *method, struc
 			.first_byte_timeout_us = options->first_byte_timeout_us,
 			.idle_timeout_us = options->idle_timeout_us,
 			.total_timeout_us = options->total_timeout_us,
+			.public_only = call->public_only,
 			.head = on_head,
 			.body_bytes = on_body,
 			.done = on_done,
@@ -661,6 +662,7 @@ static enum err openai_start(void *self, struct loop *loop, const struct provide
 	call->loop = loop;
 	call->client = openai->options.clients[loop_number(loop)];
 	call->sink = *sink;
+	call->public_only = request->public_only;
 	call->task.run = task_run;
 	list_init(&call->task.link);
 	call->linger.run = linger_over;

@@ -30,6 +30,7 @@ struct provider_request {
 	struct str trace_id;              /* sent as X-Request-Id; may be empty */
 	struct str api_key;               /* at NULL: the configured one, or none */
 	struct str base_url;              /* goes with api_key; at NULL: the configured one */
+	bool public_only;                 /* base_url was not written by the operator: it must lead to a public address */
 };
 
 struct provider_result {

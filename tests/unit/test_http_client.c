@@ -418,6 +418,30 @@ static void test_heads(void **state)
 	bench_close(&bench);
 }
 
+/* T15: neither a new connection to this machine, nor one that is kept from a call that might go there. */
+static void test_public_only(void **state)
+{
+	struct bench bench;
+	struct seen seen;
+	struct http_call_options guarded = {.public_only = true};
+
+	(void)state;
+	bench_open(&bench);
+	seen = get(&bench, "/ok", &guarded);
+	assert_end(&seen, ERR_PROVIDER_FAILED, "connect");
+	assert_int_equal(seen.heads, 0);
+	assert_int_equal(atomic_load(&server.connections), 0);
+	seen = get(&bench, "/ok", NULL);
+	assert_end(&seen, ERR_OK, "ok");
+	assert_int_equal(atomic_load(&server.connections), 1);
+	seen = get(&bench, "/ok", &guarded);
+	assert_end(&seen, ERR_PROVIDER_FAILED, "connect");
+	assert_int_equal(seen.heads, 0);
+	seen = get(&bench, "/ok", NULL);
+	assert_string_equal(seen.body, "hello");
+	bench_close(&bench);
+}
+
 /* The server sends the second piece only after the first was seen. */
 static void test_pieces(void **state)
 {
@@ -757,6 +781,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reply, server_start, server_stop),
 		cmocka_unit_test_setup_teardown(test_heads, server_start, server_stop),
+		cmocka_unit_test_setup_teardown(test_public_only, server_start, server_stop),
 		cmocka_unit_test_setup_teardown(test_pieces, server_start, server_stop),
 		cmocka_unit_test_setup_teardown(test_failures, server_start, server_stop),
 		cmocka_unit_test(test_tls),

@@ -397,7 +397,8 @@ static void test_base_urls(void **state)
 		"https://100.64.0.1/", "https://0.0.0.0/", "https://224.0.0.1/", "https://[::1]/", "https://[::]/",
 		"https://[fe80::1]/", "https://[fd00::1]/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/",
 		"https://[2002:7f00:1::]/", "https://user:pw@api.openai.com/", "https://intranet/", "https://db.internal/",
-		"https://nas.local./", "ftp://api.openai.com/", "nonsense"};
+		"https://nas.local./", "https://127.0.0.1./", "https://localhost.localdomain/", "https://[2001::7f00:1]/",
+		"https://a../", "ftp://api.openai.com/", "nonsense"};
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		if (!key_base_url_public(str_of(good[i]))) {
 			fail_msg("refused: %s", good[i]);
