@@ -317,7 +317,7 @@ static void handle_token(struct http_request *request, void *ctx)
 {
 	const struct agent *agent = path_agent_to_change(ctx, request);
 	int64_t expires_at_us;
-	struct str label = STR("");
+	struct str label;
 	if (agent == NULL) {
 		return;
 	}
@@ -325,8 +325,7 @@ static void handle_token(struct http_request *request, void *ctx)
 		http_reply_error(request, ERR_CONFLICT, "Only an external agent holds tokens; this one is hosted.");
 		return;
 	}
-	if (token_expiry_read(ctx, request, &expires_at_us)) {
-		(void)http_body_str(request, "label", &label);
+	if (token_members_read(ctx, request, &label, &expires_at_us)) {
 		agent_token_start(ctx, request, agent, label, expires_at_us);
 	}
 }

@@ -17,16 +17,6 @@ static bool too_big(struct http_request *request)
 	return false;
 }
 
-static bool has_control(struct str text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		if ((uint8_t)text.at[i] < 0x20 || text.at[i] == 0x7F) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool name_read(struct http_request *request, struct agent *to)
 {
 	struct str name;
@@ -37,11 +27,21 @@ static bool name_read(struct http_request *request, struct agent *to)
 	if (name.len == 0 || utf8_length(name) > LIMIT_NAME_CHARS) {
 		return invalid(request, "/name", "A name has 1 to 200 characters, not counting white space around it.");
 	}
-	if (has_control(name)) {
-		return invalid(request, "/name", "A name has no control characters.");
+	if (!utf8_is_name(name)) {
+		return invalid(request, "/name", "A name has something to be seen and no control characters.");
 	}
 	to->name = name;
 	return true;
+}
+
+static bool category_read(struct http_request *request, struct agent *to)
+{
+	struct str category;
+	if (!http_body_str(request, "category", &category)) {
+		return true;
+	}
+	to->category = str_trim(category);
+	return utf8_is_name(to->category) || invalid(request, "/category", "A category has something to be seen and no control characters.");
 }
 
 /* A text of the object that is given, given as null, or left out (then *text stays). */
@@ -52,7 +52,7 @@ static bool model_text(struct http_request *request, struct json value, const ch
 		*text = STR_NONE;
 		return true;
 	}
-	if (!json_get_str(value, &given) || given.len == 0 || utf8_length(given) > MODEL_CHARS_MAX || has_control(given)) {
+	if (!json_get_str(value, &given) || !utf8_is_name(given) || utf8_length(given) > MODEL_CHARS_MAX) {
 		return invalid(request, pointer, "It has to be a text of 1 to 200 characters, or null.");
 	}
 	*text = given;
@@ -112,7 +112,7 @@ static bool capabilities_read(struct http_request *request, struct agent *to)
 	struct json_iter iter = json_iter(list);
 	while (json_next(&iter, NULL, &value)) {
 		struct str text;
-		if (!json_get_str(value, &text) || text.len == 0 || utf8_length(text) > CAPABILITY_CHARS_MAX) {
+		if (!json_get_str(value, &text) || !utf8_is_name(text) || utf8_length(text) > CAPABILITY_CHARS_MAX) {
 			return invalid(request, "/capabilities", "Each capability is a text of 1 to 100 characters.");
 		}
 	}
@@ -136,14 +136,13 @@ static bool configuration_read(struct http_request *request, struct agent *to)
 static bool fields_read(struct http_request *request, struct agent *to)
 {
 	(void)http_body_str(request, "description", &to->description);
-	(void)http_body_str(request, "category", &to->category);
 	(void)http_body_bool(request, "auto_reply", &to->auto_reply);
 	(void)http_body_int(request, "max_concurrent_runs", &to->max_concurrent_runs);
 	struct json prompt = json_member(request->body, STR("system_prompt"));
 	if (json_there(prompt) && !json_get_str(prompt, &to->system_prompt)) {
 		to->system_prompt = STR_NONE;
 	}
-	return name_read(request, to) && model_read(request, to) && capabilities_read(request, to) &&
+	return name_read(request, to) && category_read(request, to) && model_read(request, to) && capabilities_read(request, to) &&
 		   configuration_read(request, to);
 }
 

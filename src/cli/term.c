@@ -48,13 +48,6 @@ const char *cli_style(const struct cli_term *term, enum cli_style style)
 
 /* ---- text ---- */
 
-/* What a terminal obeys instead of showing it: controls, C1, and marks that turn the direction of what follows. */
-static bool is_obeyed(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-}
-
 /* Takes one code point off *text. False at the end. *piece is what may be shown of it, "" for nothing. */
 static bool next_clean(struct str *text, struct str *piece)
 {
@@ -73,7 +66,7 @@ static bool next_clean(struct str *text, struct str *piece)
 	*piece = str_sub(*text, 0, len);
 	code = utf8_get(*piece, &at);
 	*text = str_sub(*text, len, text->len);
-	if (is_obeyed(code) && code != '\n' && code != '\t') {
+	if (utf8_is_obeyed(code) && code != '\n' && code != '\t') {
 		*piece = STR("");
 	}
 	return true;

@@ -85,15 +85,15 @@ enum err identity_first_start(struct identity *identity, struct guild *guild, ch
 /* The wire object. */
 struct json_out;
 void principal_json(struct guild *guild, const struct principal *principal, struct json_out *out);
-/* Reads expires_at or expires_in_s of the request's body: *out = 0 when neither is given. False: the request has been answered. */
-bool token_expiry_read(struct guild *guild, struct http_request *request, int64_t *out);
+/* Reads TOKEN_MEMBERS of the request's body: a label, "" when absent; expires_at or expires_in_s, 0 when neither is given. False: the
+ * request has been answered. */
+bool token_members_read(struct guild *guild, struct http_request *request, struct str *label, int64_t *expires_at_us);
 /* Answers 201 with a token just made; its text is shown here and never again. */
 struct token_made {
 	int64_t id, principal, agent, created_at_us, expires_at_us; /* agent 0: a person's */
 	struct str label, text;
 };
 void token_reply(struct guild *guild, struct http_request *request, const struct token_made *token);
-/* The members of a body that token_expiry_read reads, and label. */
 #define TOKEN_MEMBERS \
 	{"label", HTTP_STRING, false, 0, 100, NULL, "what the token is for"}, \
 	{"expires_at", HTTP_STRING, false, 1, 40, NULL, "when it ends, ISO-8601"}, \

@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "command/query.h"
 #include "identity/identity_priv.h"
+#include "wire/utf8.h"
 
 enum { TRIES_MAX = 16, CHANGE_BYTES_MAX = 16384, OBJECT_BYTES_MAX = 65536 };
 
@@ -183,12 +184,7 @@ static bool name_read(struct http_request *request, struct str *name)
 		return true;
 	}
 	*name = str_trim(*name);
-	for (size_t i = 0; i < name->len; i++) {
-		if ((uint8_t)name->at[i] < 0x20 || name->at[i] == 0x7F) {
-			name->len = 0;
-		}
-	}
-	if (name->len == 0) {
+	if (!utf8_is_name(*name)) {
 		http_reply_invalid(request, "/name", "A name is not empty and has no control characters.");
 		return false;
 	}

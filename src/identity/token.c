@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/timefmt.h"
 #include "identity/identity_priv.h"
-#include "wire/base64.h"
+#include "wire/utf8.h"
 
 enum { TOKEN_RANDOM_BYTES = 32 };
 
@@ -37,7 +37,7 @@ void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t has
 	explicit_bzero(random, sizeof(random));
 }
 
-bool token_expiry_read(struct guild *guild, struct http_request *request, int64_t *out)
+static bool expiry_read(struct guild *guild, struct http_request *request, int64_t *out)
 {
 	struct str text;
 	int64_t seconds, now_us = env_wall_us(guild->env);
@@ -60,6 +60,18 @@ bool token_expiry_read(struct guild *guild, struct http_request *request, int64_
 		}
 	}
 	return true;
+}
+
+bool token_members_read(struct guild *guild, struct http_request *request, struct str *label, int64_t *expires_at_us)
+{
+	*label = STR("");
+	(void)http_body_str(request, "label", label);
+	*label = str_trim(*label);
+	if (label->len > 0 && !utf8_is_name(*label)) {
+		http_reply_invalid(request, "/label", "A label has no control characters.");
+		return false;
+	}
+	return expiry_read(guild, request, expires_at_us);
 }
 
 /* ---- revocation ---- */

@@ -145,10 +145,10 @@ void identity_handle_token_list(struct http_request *request, void *ctx)
 void identity_handle_token_create(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
-	struct str user = STR("");
+	struct str user = STR(""), label;
 	bool given = http_body_str(request, "user_id", &user);
 	int64_t principal = token_subject(guild, request, given, user, true), expires_at_us;
-	if (principal == 0 || !token_expiry_read(guild, request, &expires_at_us)) {
+	if (principal == 0 || !token_members_read(guild, request, &label, &expires_at_us)) {
 		return;
 	}
 	struct token_command *command = change_new(guild, request, &token_create_row, sizeof(*command));
@@ -157,9 +157,8 @@ void identity_handle_token_create(struct http_request *request, void *ctx)
 	}
 	command->identity = guild->identity;
 	command->token =
-		(struct token_row){.id = guild_key(guild, request->loop), .principal = principal, .label = STR("")};
+		(struct token_row){.id = guild_key(guild, request->loop), .principal = principal, .label = label};
 	command->token.expires_at_us = expires_at_us;
-	(void)http_body_str(request, "label", &command->token.label);
 	token_make(guild->env, command->text, command->token.hash);
 	struct id_text id = id_format(&guild->id_secret, ID_TOKEN, command->token.id);
 	struct id_text owner = id_format(&guild->id_secret, ID_PRINCIPAL, principal);

@@ -160,3 +160,39 @@ uint32_t utf8_get(struct str s, size_t *at)
 		cp = cp << 6 | ((uint8_t)s.at[(*at)++] & 0x3f);
 	return cp;
 }
+
+bool utf8_is_obeyed(uint32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x61c || cp == 0x200e || cp == 0x200f ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
+/* White space, joiners and fillers: alone they make a name that nobody can see. */
+static bool is_unseen(uint32_t cp)
+{
+	static const uint32_t unseen[][2] = {
+		{0x20, 0x20}, {0xa0, 0xa0}, {0xad, 0xad}, {0x34f, 0x34f}, {0x115f, 0x1160}, {0x1680, 0x1680},
+		{0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x2000, 0x200d}, {0x202f, 0x202f}, {0x205f, 0x2065}, {0x206a, 0x206f},
+		{0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xffa0, 0xffa0},
+		{0xe0000, 0xe0fff},
+	};
+
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		if (cp >= unseen[i][0] && cp <= unseen[i][1])
+			return true;
+	return false;
+}
+
+bool utf8_is_name(struct str s)
+{
+	bool seen = false;
+
+	for (size_t at = 0; at < s.len;) {
+		uint32_t cp = utf8_get(s, &at);
+
+		if (utf8_is_obeyed(cp))
+			return false;
+		seen |= !is_unseen(cp);
+	}
+	return seen;
+}

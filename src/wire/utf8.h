@@ -1,7 +1,7 @@
 /*
  * utf8.h - strict UTF-8 (RFC 3629).
  *
- * For:     checking text at the edge, whole or as it arrives; counting code points; cutting at their borders.
+ * For:     checking text at the edge, whole or as it arrives; counting code points; cutting at their borders; what may stand in a name.
  * Not for: grapheme clusters, case folding, normalisation.
  * Threads: any; pure.
  * Memory:  none.
@@ -35,5 +35,9 @@ size_t utf8_whole(struct str s);
 size_t utf8_put(uint32_t cp, char out[4]);
 /* Reads the code point at *at of valid text and moves *at behind it. */
 uint32_t utf8_get(struct str s, size_t *at);
+/* Would a display obey it instead of showing it? C0, DEL, C1, line and paragraph separators, marks that turn the direction of writing. */
+bool utf8_is_obeyed(uint32_t code_point);
+/* May this valid text be a name, of one line? It has something to be seen, and nothing that is obeyed. */
+bool utf8_is_name(struct str s);
 
 #endif

@@ -130,6 +130,24 @@ static void test_utf8_fails_at_the_first_hopeless_byte(void **state)
 	}
 }
 
+/* T25 */
+static void test_utf8_names(void **state)
+{
+	static const char *const good[] = {"Ada", " a ", "\u0417\u043e\u044f", "\u05d0\u05d1\u05d2", "\u0646\u0627\u0645", "\u540d\u524d",
+					   "\U0001f469\u200d\U0001f52c", "e\u0301", "a\u00a0b"};
+	static const char *const bad[] = {"", " ", "\u00a0", "\u3000\u2003", "\u200b", "\ufeff\u200d", "\u2800", "\u3164", "a\nb", "a\x1b[31m",
+					  "a\x7f", "a\xc2\x85", "a\xc2\x9b" "31m", "a\u2028", "gnp.\u202e" "exe", "\u2066" "a", "a\u200f", "a\u061c",
+					  "\U000e0041"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!utf8_is_name(str_of(good[i])))
+			fail_msg("refused: good[%zu]", i);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (utf8_is_name(str_of(bad[i])))
+			fail_msg("let through: bad[%zu]", i);
+	assert_false(utf8_is_name(str_make("a\0b", 3)));
+}
+
 static void test_utf8_counts_and_cuts(void **state)
 {
 	(void)state;
@@ -429,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_every_boundary_byte),
 		cmocka_unit_test(test_utf8_split_anywhere),
 		cmocka_unit_test(test_utf8_fails_at_the_first_hopeless_byte),
+		cmocka_unit_test(test_utf8_names),
 		cmocka_unit_test(test_utf8_counts_and_cuts),
 		cmocka_unit_test(test_base64_vectors),
 		cmocka_unit_test(test_base64_is_strict),
