@@ -3,6 +3,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -11,6 +14,21 @@
 #include "loop/loop.h"
 
 #define DETAIL_BYTES 512
+
+/* There when the program was built with the leak sanitizer, which looks at it as a debugger does. */
+void __lsan_do_leak_check(void) __attribute__((weak));
+
+/* Keys and tokens are for nobody else's eyes: no files that others can read, no core, no debugger of the same user (T16, T42). */
+static void close_to_others(void)
+{
+	static const struct rlimit none = {0, 0};
+
+	umask(077);
+	(void)!setrlimit(RLIMIT_CORE, &none);
+	if (!__lsan_do_leak_check) {
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	}
+}
 
 static void start_log(const struct config *config)
 {
@@ -133,6 +151,7 @@ static int serve(const char *file, const struct config_flag *flags, size_t flag_
 	sigset_t signals;
 	int code;
 
+	close_to_others();
 	/* Before any thread: all of them inherit it, and sigwait alone gets these. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
