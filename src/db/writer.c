@@ -158,8 +158,10 @@ int64_t writer_wait_us(const struct writer *writer)
 
 enum err writer_reserve(struct writer *writer)
 {
-	/* Less than a batch is served by the next commit, however slow that is: turning it away would not make it faster. */
-	bool behind = atomic_load_explicit(&writer->jobs, memory_order_relaxed) >= LIMIT_WRITER_BATCH;
+	/* What fits into one batch is served by the next commit, however slow that is: turning it away would not make it faster. */
+	int64_t queued = atomic_load_explicit(&writer->jobs, memory_order_relaxed);
+	int64_t apply_us = queued * atomic_load_explicit(&writer->apply_us_e3, memory_order_relaxed) / 1000;
+	bool behind = queued >= LIMIT_WRITER_BATCH || apply_us >= LIMIT_WRITER_BATCH_US;
 	if (behind && writer_wait_us(writer) > WAIT_MAX_US) {
 		return ERR_OVERLOADED;
 	}
