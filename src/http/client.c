@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "http/curl_priv.h"
 #include "wire/address.h"
@@ -210,6 +211,8 @@ enum err http_client_create(struct loop *loop, struct http_client **out)
 	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+	/* Unset, it follows the calls under way: a short lull would close most of the connections the next burst wants. */
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)LIMIT_CLIENT_CONNECTIONS);
 	*out = client;
 	return ERR_OK;
 }
