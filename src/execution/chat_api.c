@@ -239,6 +239,7 @@ static void reply(struct chat_call *call, const struct chat_result *result)
 					       .detail = result->reason.at != NULL ? result->reason : result->error,
 					       .rule_id = result->rule_id,
 					       .execution_id = result->execution_id,
+					       .of_run = true,
 					       .audit_id = result->audit_id,
 					       .logged = true};
 		problem.members = str_sub(buf_str(&text), 1, text.len - 2);

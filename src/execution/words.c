@@ -78,9 +78,6 @@ void chat_result_problem(const struct chat_result *result, struct json_out *out)
 {
 	json_object(out);
 	json_put_bool(out, STR("success"), false);
-	if (result->execution_id.at == NULL) {
-		json_put_null(out, STR("execution_id"));
-	}
 	result_body(result, out);
 	json_object_end(out);
 }

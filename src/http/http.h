@@ -111,6 +111,7 @@ struct http_problem {
 	struct str pointer;         /* JSON pointer or parameter name of errors[0]; at NULL: none */
 	struct str rule_id, execution_id, audit_id, agent_id;
 	int64_t retry_after_ms;     /* 0: none, but 429 and 503 then say 1 s */
+	bool of_run;                /* execution_id is said also where there is none: null */
 	bool logged;                /* whoever gave up has written the one log line already */
 	struct str members;         /* further members as JSON text without braces ("\"success\":false"), at NULL: none */
 };

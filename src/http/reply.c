@@ -261,7 +261,9 @@ static void render(struct buf *buf, const struct http_request *request, const st
 	json_put_str(&out, STR("instance"), str_of(urn));
 	json_put_str(&out, STR("code"), row->code);
 	put_if(&out, STR("rule_id"), problem->rule_id);
-	put_if(&out, STR("execution_id"), problem->execution_id);
+	if (problem->execution_id.at || problem->of_run) {
+		json_put_str_or_null(&out, STR("execution_id"), problem->execution_id);
+	}
 	put_if(&out, STR("audit_id"), problem->audit_id);
 	put_if(&out, STR("agent_id"), problem->agent_id);
 	if (retry_ms(row, problem)) {

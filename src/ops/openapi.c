@@ -134,6 +134,32 @@ static void schema_put(struct json_out *json, size_t from)
 	json_object_end(json);
 }
 
+static void problem_put(struct json_out *json, const char *schema, const char *description)
+{
+	object(json, schema);
+	put(json, "description", description);
+	object(json, "content");
+	object(json, "application/problem+json");
+	object(json, "schema");
+	if (strcmp(schema, "problem") != 0) {
+		json_name(json, STR("anyOf"));
+		json_array(json);
+		json_object(json);
+		reference_put(json, str_of(schema));
+		json_object_end(json);
+		json_object(json);
+		reference_put(json, STR("problem"));
+		json_object_end(json);
+		json_array_end(json);
+	} else {
+		reference_put(json, str_of(schema));
+	}
+	json_object_end(json);
+	json_object_end(json);
+	json_object_end(json);
+	json_object_end(json);
+}
+
 static void components_put(struct json_out *json)
 {
 	object(json, "components");
@@ -151,16 +177,8 @@ static void components_put(struct json_out *json)
 	}
 	json_object_end(json);
 	object(json, "responses");
-	object(json, "problem");
-	put(json, "description", "What went wrong (RFC 9457).");
-	object(json, "content");
-	object(json, "application/problem+json");
-	object(json, "schema");
-	reference_put(json, STR("problem"));
-	json_object_end(json);
-	json_object_end(json);
-	json_object_end(json);
-	json_object_end(json);
+	problem_put(json, "problem", "What went wrong (RFC 9457).");
+	problem_put(json, "run_problem", "What went wrong with a run that was asked for, or with the request (a problem).");
 	json_object_end(json);
 	json_object_end(json);
 }
@@ -409,7 +427,8 @@ static void operation_put(struct json_out *json, const struct http_route *row)
 	object(json, "responses");
 	reply_put(json, row);
 	object(json, "default");
-	put(json, "$ref", "#/components/responses/problem");
+	bool is_run = row->reply != NULL && strcmp(row->reply, "run") == 0;
+	put(json, "$ref", is_run ? "#/components/responses/run_problem" : "#/components/responses/problem");
 	json_object_end(json);
 	json_object_end(json);
 	json_object_end(json);
