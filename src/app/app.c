@@ -55,7 +55,7 @@ enum err guild_create(const struct config *config, bool listen, struct guild **o
 	guild->started_at_us = env_wall_us(guild->env);
 	app->listen = listen;
 	settings_fill(guild);
-	log_level_set(config);
+	app_log_set(config);
 	enum err err = listen ? listener_probe(config_text(config, CONFIG_server_listen), detail) : ERR_OK;
 	err = err == ERR_OK ? http_client_global_init() : err;
 	err = err == ERR_OK ? step_directory(guild, detail) : err;
@@ -76,7 +76,7 @@ enum err guild_create(const struct config *config, bool listen, struct guild **o
 	return ERR_OK;
 }
 
-void log_level_set(const struct config *config)
+void app_log_set(const struct config *config)
 {
 	enum log_level level = LOG_INFO;
 	(void)log_level_parse(config_text(config, CONFIG_log_level), &level);

@@ -42,7 +42,7 @@ struct app {
 	bool store_running;
 };
 
-void log_level_set(const struct config *config);
+void app_log_set(const struct config *config);
 /* Frees whatever of the guild was made; threads have ended. */
 void app_destroy(struct guild **guild);
 /* True when something accepts on 127.0.0.1:11434. */

@@ -15,6 +15,6 @@ void chat_handle(struct http_request *request, void *ctx);
 /* The wire object of an execution. */
 void turn_json(struct guild *guild, const struct turn *turn, struct json_out *json);
 /* A refusal as an object of the same shape: id null, status failed, audit_id. */
-void refusal_json(struct guild *guild, const struct log_row *row, struct json_out *json);
+void turn_refusal_json(struct guild *guild, const struct log_row *row, struct json_out *json);
 
 #endif

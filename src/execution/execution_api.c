@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/timefmt.h"
+#include "command/change.h"
 #include "execution/api_priv.h"
 #include "wire/base64.h"
 #include "wire/json.h"
@@ -56,7 +57,7 @@ const struct http_route execution_routes[] = {
 	{HTTP1_POST, "/v1/executions/{id}/cancel", ROLE_MEMBER, 0, "chat", "Cancels a run; its partial text stays.", NULL, NULL, "execution", 202,
 	 cancel_handle},
 	{HTTP1_GET, "/v1/executions/{id}/events", ROLE_VIEWER, 0, "subscribe",
-	 "The numbered events of a run after a number, then live; 204 when all was delivered.", NULL, events_query, NULL, 200, events_handle},
+	 "The numbered events of a run after a number, then live; 204 when all was delivered.", NULL, events_query, "stream", 200, events_handle},
 	{HTTP1_GET, "/v1/resolve", ROLE_VIEWER, 0, "explain", "Which agent would answer, and how it is found.", NULL, resolve_query, "resolution",
 	 200, resolve_handle},
 	{0}};
@@ -80,6 +81,7 @@ struct one_call {
 
 static void one_answer(struct one_call *call);
 static void events_open(struct one_call *call);
+static void one_read(struct http_request *request, struct guild *guild, void *arg);
 
 static enum err one_run(struct read_job *job, struct db *db)
 {
@@ -92,12 +94,38 @@ static enum err one_run(struct read_job *job, struct db *db)
 	return err;
 }
 
+/* What the audit log says when an admin reads what is somebody else's: the run's id, or whose runs (0: everybody's). */
+static struct str foreign_read(struct http_request *request, struct guild *guild, enum id_kind kind, int64_t key)
+{
+	struct id_text id = id_format(&guild->id_secret, kind, key);
+	if (key == 0) {
+		return STR("{\"read\":\"executions\"}");
+	}
+	return kind == ID_EXECUTION ? arena_format(&request->arena, "{\"execution_id\":\"%s\",\"read\":\"execution\"}", id.text)
+				    : arena_format(&request->arena, "{\"read\":\"executions\",\"user_id\":\"%s\"}", id.text);
+}
+
 static void one_done(struct read_job *job)
 {
 	struct one_call *call = container_of(job, struct one_call, read);
 	if (job->result != ERR_OK) {
 		http_reply_error(call->request, job->result, NULL);
-	} else if (call->then == THEN_EVENTS) {
+	} else if (call->turn.owner != call->request->caller.principal && (call->then == THEN_SHOW || call->then == THEN_EVENTS)) {
+		struct change_what what = {.agent = call->turn.agent,
+					   .session = call->turn.session,
+					   .change = foreign_read(call->request, call->guild, ID_EXECUTION, call->id)};
+		change_read(call->guild, call->request, &what, one_read, call);
+	} else {
+		one_read(call->request, call->guild, call);
+	}
+}
+
+static void one_read(struct http_request *request, struct guild *guild, void *arg)
+{
+	struct one_call *call = arg;
+	(void)request;
+	(void)guild;
+	if (call->then == THEN_EVENTS) {
 		events_open(call);
 	} else {
 		one_answer(call);
@@ -297,6 +325,7 @@ struct list_call {
 	int64_t turn_count, refusal_count, examined;
 	int64_t last_id, last_seq;       /* examined last */
 	bool turns_more, refusals_more;
+	bool foreign;                    /* one of them is somebody else's */
 };
 
 static struct str item_text(struct list_call *call, const struct turn *turn, const struct log_row *row)
@@ -308,7 +337,7 @@ static struct str item_text(struct list_call *call, const struct turn *turn, con
 	if (turn != NULL) {
 		turn_json(call->guild, turn, &json);
 	} else {
-		refusal_json(call->guild, row, &json);
+		turn_refusal_json(call->guild, row, &json);
 	}
 	struct str out = buf_err(&text) == ERR_OK ? arena_copy(&call->request->arena, buf_str(&text)) : STR_NONE;
 	buf_fini(&text);
@@ -337,6 +366,7 @@ static enum err list_turn(const struct turn *turn, void *arg)
 		return ERR_OK;
 	}
 	struct str text = item_text(call, turn, NULL);
+	call->foreign |= turn->owner != call->request->caller.principal;
 	call->turns[call->turn_count++] = (struct list_item){turn->started_at_us, turn->id, text};
 	return text.at != NULL ? ERR_OK : ERR_LIMIT;
 }
@@ -364,9 +394,12 @@ static enum err list_refusal(const struct log_row *row, void *arg)
 		return ERR_OK;
 	}
 	struct str text = item_text(call, NULL, row);
+	call->foreign |= row->principal != call->request->caller.principal;
 	call->refusals[call->refusal_count++] = (struct list_item){row->time_us, row->seq, text};
 	return text.at != NULL ? ERR_OK : ERR_LIMIT;
 }
+
+static void list_answer(struct http_request *request, struct guild *guild, void *arg);
 
 static enum err list_run(struct read_job *job, struct db *db)
 {
@@ -430,19 +463,29 @@ static void list_render(struct list_call *call, struct json_out *json)
 static void list_done(struct read_job *job)
 {
 	struct list_call *call = container_of(job, struct list_call, read);
-	struct buf text;
-	struct json_out json;
 	if (job->result != ERR_OK) {
 		http_reply_error(call->request, job->result, NULL);
-		return;
+	} else if (call->foreign) {
+		struct change_what what = {.change = foreign_read(call->request, call->guild, ID_PRINCIPAL, call->owner)};
+		change_read(call->guild, call->request, &what, list_answer, call);
+	} else {
+		list_answer(call->request, call->guild, call);
 	}
+}
+
+static void list_answer(struct http_request *request, struct guild *guild, void *arg)
+{
+	struct list_call *call = arg;
+	struct buf text;
+	struct json_out json;
+	(void)guild;
 	buf_init(&text, 16 * (size_t)LIMIT_ANSWER_BYTES);
 	json_begin(&json, &text);
 	list_render(call, &json);
 	if (buf_err(&text) != ERR_OK) {
-		http_reply_error(call->request, ERR_OVERLOADED, NULL);
+		http_reply_error(request, ERR_OVERLOADED, NULL);
 	} else {
-		http_reply_json(call->request, 200, buf_str(&text));
+		http_reply_json(request, 200, buf_str(&text));
 	}
 	buf_fini(&text);
 }

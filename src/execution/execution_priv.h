@@ -1,7 +1,7 @@
 /*
  * execution_priv.h - what the files of execution/ share: the flow's struct, the shard of a loop, the store's rows.
  *
- * For:     engine.c, flow.c, record.c, settle.c, viewer.c, recover.c, execution_store.c, execution_api.c.
+ * For:     engine.c, flow.c, record.c, settle.c, viewer.c, engine_recover.c, turn_store.c, execution_api.c.
  * Not for: other folders.
  * Threads: a shard and its executions belong to their loop; the *_apply functions run on the writer.
  * Memory:  struct execution holds two lives: the flow arena ends with the run, the stream log is kept for resume.
@@ -133,7 +133,7 @@ struct str flow_reason(struct execution *execution, struct arena *arena);
 /* Ends without an execution row: bad session, overload, refusal. */
 void flow_refused(struct execution *execution, enum err err, int64_t audit_seq, int64_t audit_time_us);
 
-/* ---- stream.c ---- */
+/* ---- flow_run.c ---- */
 /* The session's history is read (or was given, or the read failed): goes on to the call. */
 void flow_ready(struct execution *execution, enum err err);
 /* Ends a recorded run that is not waiting for its provider. */
@@ -147,7 +147,7 @@ void flow_recorded(struct execution *execution, bool queued);
 void flow_over(struct execution *execution, enum execution_state end, int64_t audit_seq, int64_t audit_time_us);
 /* ---- record.c (tx1, refusal), settle.c (tx2) ---- */
 enum err record_submit(struct execution *execution) MUST_USE;
-enum err refusal_submit(struct execution *execution) MUST_USE;
+enum err record_refusal_submit(struct execution *execution) MUST_USE;
 void settle_begin(struct execution *execution);
 int execution_status_of(enum err err);
 enum execution_state execution_state_of(enum err err);
@@ -180,7 +180,7 @@ enum err settle_entry(struct guild *guild, struct arena *arena, const struct set
 /* Settles what a dead process left running (before the writer's thread runs). */
 enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn) MUST_USE;
 
-/* ---- execution_store.c ---- */
+/* ---- turn_store.c ---- */
 enum err turn_insert(struct db *db, const struct turn *turn) MUST_USE;
 /* *open_before: turns open in the session before this one. ERR_SESSION_BUSY when it is open_max or more; ERR_SESSION_NOT_FOUND. */
 enum err turn_session_enter(struct db *db, int64_t session, int64_t agent, int64_t now_us, int64_t open_max, int64_t *open_before) MUST_USE;
@@ -198,10 +198,10 @@ typedef enum err turn_fn(const struct turn *turn, void *arg);
 enum err turn_each_open(struct db *db, turn_fn *fn, void *arg) MUST_USE;
 /* Newest first with id < before (0: from the newest), at most limit rows; session != 0: of that session. */
 enum err turn_list_back(struct db *db, int64_t session, int64_t before, int limit, turn_fn *fn, void *arg) MUST_USE;
-enum err token_batch_insert(struct db *db, int64_t execution, int64_t seq_first, int64_t seq_last, int64_t epoch, struct str lens,
+enum err turn_batch_insert(struct db *db, int64_t execution, int64_t seq_first, int64_t seq_last, int64_t epoch, struct str lens,
 			    struct str body) MUST_USE;
 /* Text and lengths of all batches of an execution, in order. */
-enum err token_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens) MUST_USE;
+enum err turn_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens) MUST_USE;
 /* Greatest key of turn, session and other keyed tables: floor of the id generators. */
 enum err execution_key_max(struct db *db, int64_t *out) MUST_USE;
 

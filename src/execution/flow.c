@@ -1,4 +1,4 @@
-/* flow.c - the steps of one chat on its loop, from the request to the call; stream.c has what comes after. */
+/* flow.c - the steps of one chat on its loop, from the request to the call; flow_run.c has what comes after. */
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -277,7 +277,7 @@ static void govern_step(struct execution *execution)
 {
 	metric_add(execution->decision.allowed ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (!execution->decision.proceed) {
-		enum err err = refusal_submit(execution);
+		enum err err = record_refusal_submit(execution);
 		if (err != ERR_OK) {
 			fail_unrecorded(execution, err);
 		}

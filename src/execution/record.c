@@ -271,7 +271,7 @@ static void record_finish(struct command *command)
 
 /* ---- a refusal ---- */
 
-enum err refusal_submit(struct execution *execution)
+enum err record_refusal_submit(struct execution *execution)
 {
 	struct record_command *record = (struct record_command *)command_new(execution->guild->commands, &refusal_row[execution->stream],
 									     &execution->arena, execution->shard->loop,

@@ -303,7 +303,7 @@ enum err settle_interrupted(struct guild *guild, struct arena *arena, const stru
 				       .started_at_us = turn->started_at_us,
 				       .agent_name = turn->agent_name,
 				       .action = turn->action};
-	enum err err = token_batch_read(writer_db(guild->writer), arena, turn->id, &input->answer, &input->delta_lens);
+	enum err err = turn_batch_read(writer_db(guild->writer), arena, turn->id, &input->answer, &input->delta_lens);
 	if (err != ERR_OK) {
 		return err;
 	}

@@ -79,7 +79,7 @@ static struct str entry_text(struct json entry, struct str name)
 	return json_get_str(json_member(entry, name), &text) ? text : STR_NONE;
 }
 
-void refusal_json(struct guild *guild, const struct log_row *row, struct json_out *json)
+void turn_refusal_json(struct guild *guild, const struct log_row *row, struct json_out *json)
 {
 	struct arena arena;
 	struct json_doc doc;
@@ -93,7 +93,6 @@ void refusal_json(struct guild *guild, const struct log_row *row, struct json_ou
 	struct id_text audit = id_format_log(&guild->id_secret, ID_AUDIT, row->time_us, row->seq);
 	json_object(json);
 	json_put_null(json, STR("id"));
-	json_put_str(json, STR("audit_id"), id_str(&audit));
 	put_id(guild, json, STR("agent_id"), ID_AGENT, row->agent);
 	json_put_str_or_null(json, STR("agent_name"), entry_text(entry, STR("agent_name")));
 	put_id(guild, json, STR("user_id"), ID_PRINCIPAL, row->principal);
@@ -101,11 +100,18 @@ void refusal_json(struct guild *guild, const struct log_row *row, struct json_ou
 	json_put_str_or_null(json, STR("session_id"), entry_text(entry, STR("session_id")));
 	json_put_str(json, STR("action"), row->action);
 	json_put_str(json, STR("status"), STR("failed"));
+	json_put_null(json, STR("triggered_by"));
+	json_put_null(json, STR("input_summary"));
+	json_put_null(json, STR("result_summary"));
 	json_put_str_or_null(json, STR("started_at"), entry_text(entry, STR("start")));
 	json_put_str_or_null(json, STR("end_time"), entry_text(entry, STR("end")));
 	json_put_int(json, STR("duration_ms"), duration_ms);
 	json_put_str_or_null(json, STR("error_code"), entry_text(entry, STR("code")));
 	json_put_str_or_null(json, STR("error_message"), entry_text(entry, STR("error_message")));
+	json_put_null(json, STR("provider"));
+	json_put_null(json, STR("model"));
+	json_put_null(json, STR("partial_response"));
+	json_put_str(json, STR("audit_id"), id_str(&audit));
 	json_object_end(json);
 	arena_fini(&arena);
 }

@@ -1,4 +1,4 @@
-/* stream.c - a recorded run: the call, the numbered stream, token batches, the end. */
+/* flow_run.c - a recorded run: the call, the numbered stream, token batches, the end. */
 #include <stdio.h>
 
 #include "base/check.h"
@@ -355,7 +355,7 @@ static void batch_start(struct execution *execution)
 static enum err batch_apply(struct write_job *job, struct db *db)
 {
 	struct token_batch *batch = container_of(job, struct token_batch, job);
-	return token_batch_insert(db, batch->execution->id, (int64_t)batch->item_first + 2, (int64_t)batch->item_end + 1,
+	return turn_batch_insert(db, batch->execution->id, (int64_t)batch->item_first + 2, (int64_t)batch->item_end + 1,
 				  batch->execution->log.epoch, buf_str(&batch->lens), buf_str(&batch->body));
 }
 

@@ -1,4 +1,4 @@
-/* execution_store.c - SQL of turns and token batches. */
+/* turn_store.c - SQL of turns and token batches. */
 #include "base/check.h"
 #include "execution/execution_priv.h"
 
@@ -302,7 +302,7 @@ enum err turn_list_back(struct db *db, int64_t session, int64_t before, int limi
 	return turn_each(stmt, fn, arg);
 }
 
-enum err token_batch_insert(struct db *db, int64_t execution, int64_t seq_first, int64_t seq_last, int64_t epoch, struct str lens,
+enum err turn_batch_insert(struct db *db, int64_t execution, int64_t seq_first, int64_t seq_last, int64_t epoch, struct str lens,
 			    struct str body)
 {
 	struct db_stmt *stmt = db_use(db, &SQL_BATCH_INSERT);
@@ -315,7 +315,7 @@ enum err token_batch_insert(struct db *db, int64_t execution, int64_t seq_first,
 	return db_run(stmt);
 }
 
-enum err token_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens)
+enum err turn_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens)
 {
 	struct db_stmt *stmt = db_use(db, &SQL_BATCH_READ);
 	struct buf all_lens, all_text;

@@ -1,4 +1,4 @@
-/* recover.c - what a process that ended left behind: running ones are settled, queued ones get their turn. */
+/* engine_recover.c - what a process that ended left behind: running ones are settled, queued ones get their turn. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "execution/execution_priv.h"
