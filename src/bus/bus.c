@@ -348,12 +348,21 @@ size_t bus_topics(const struct bus *bus, const struct loop *loop)
 
 /* ---- publishing ---- */
 
-static unsigned hash_topics(const struct bus *bus, const struct bus_event *event, uint64_t *hashes)
+/* The hashes of the event's topics: its own, or made in room. */
+static const uint64_t *hash_topics(const struct bus *bus, const struct bus_event *event, uint64_t *room)
 {
-	for (unsigned i = 0; i < event->topic_count; i++) {
-		hashes[i] = map_hash(&bus->seed, event->topics[i]);
+	if (event->hashes != NULL) {
+		return event->hashes;
 	}
-	return event->topic_count;
+	for (unsigned i = 0; i < event->topic_count; i++) {
+		room[i] = map_hash(&bus->seed, event->topics[i]);
+	}
+	return room;
+}
+
+uint64_t bus_topic_hash(const struct bus *bus, struct str topic)
+{
+	return map_hash(&bus->seed, topic);
 }
 
 /* Sequentially consistent, with the change of the count: whoever subscribes and then asks for what was before misses nothing. */
@@ -390,9 +399,8 @@ static void deliver(struct shard *shard, struct bus_event *event, const uint64_t
 
 void bus_deliver(struct bus *bus, struct loop *loop, struct bus_event *event)
 {
-	uint64_t hashes[LIMIT_TOPICS_EVENT];
-	hash_topics(bus, event, hashes);
-	deliver(shard_own(bus, loop), event, hashes);
+	uint64_t room[LIMIT_TOPICS_EVENT];
+	deliver(shard_own(bus, loop), event, hash_topics(bus, event, room));
 }
 
 static void note_run(struct loop_note *loop_note, struct loop *loop)
@@ -418,13 +426,13 @@ static void post(struct bus *bus, struct shard *shard, struct bus_event *event)
 
 void bus_publish_take(struct bus *bus, struct bus_event *event)
 {
-	uint64_t hashes[LIMIT_TOPICS_EVENT];
-	unsigned count = hash_topics(bus, event, hashes);
+	uint64_t room[LIMIT_TOPICS_EVENT];
+	const uint64_t *hashes = hash_topics(bus, event, room);
 	struct loop *here = loop_current();
 	metric_add(METRIC_BUS_PUBLISHED, 1);
 	for (unsigned i = 0; i < bus->shard_count; i++) {
 		struct shard *shard = &bus->shards[i];
-		if (!interested(shard, hashes, count)) {
+		if (!interested(shard, hashes, event->topic_count)) {
 			continue;
 		}
 		if (shard->loop == here) {
@@ -438,18 +446,22 @@ void bus_publish_take(struct bus *bus, struct bus_event *event)
 
 uint64_t bus_interest(const struct bus *bus, const struct bus_event *event)
 {
-	uint64_t hashes[LIMIT_TOPICS_EVENT];
-	unsigned count = hash_topics(bus, event, hashes);
+	uint64_t room[LIMIT_TOPICS_EVENT];
+	const uint64_t *hashes = hash_topics(bus, event, room);
 	uint64_t bits = 0;
 	for (unsigned i = 0; i < bus->shard_count; i++) {
-		bits |= interested(&bus->shards[i], hashes, count) ? UINT64_C(1) << i : 0;
+		bits |= interested(&bus->shards[i], hashes, event->topic_count) ? UINT64_C(1) << i : 0;
 	}
 	return bits;
 }
 
 bool bus_topic_wanted(const struct bus *bus, struct str topic)
 {
-	uint64_t hash = map_hash(&bus->seed, topic);
+	return bus_hash_wanted(bus, map_hash(&bus->seed, topic));
+}
+
+bool bus_hash_wanted(const struct bus *bus, uint64_t hash)
+{
 	for (unsigned i = 0; i < bus->shard_count; i++) {
 		if (interested(&bus->shards[i], &hash, 1)) {
 			return true;

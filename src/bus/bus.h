@@ -36,6 +36,7 @@ struct bus_event {
 	struct str data;       /* JSON text */
 	unsigned topic_count;
 	const struct str *topics;
+	const uint64_t *hashes; /* of the topics' names; NULL: made when published */
 	_Atomic(struct frame *) frames[BUS_FORM_COUNT]; /* WS: a whole text frame; SSE: a chunk of a chunked reply */
 };
 
@@ -45,6 +46,7 @@ struct bus_event_parts {
 	int64_t offset, time_us, execution, seq;
 	bool ends_stream;
 	struct str type, source, data;
+	const uint64_t *hashes;               /* bus_topic_hash of each topic, for who publishes on the same ones often; or NULL */
 	struct frame *frames[BUS_FORM_COUNT]; /* already rendered, or NULL; taken over, also on error */
 };
 
@@ -95,6 +97,9 @@ void bus_publish_take(struct bus *bus, struct bus_event *event);
 uint64_t bus_interest(const struct bus *bus, const struct bus_event *event);
 /* False when no loop has a subscriber of that topic: then nothing needs to be made or published. Any thread. */
 bool bus_topic_wanted(const struct bus *bus, struct str topic);
+/* What a topic's name is found by, on this bus; bus_hash_wanted as bus_topic_wanted. */
+uint64_t bus_topic_hash(const struct bus *bus, struct str topic);
+bool bus_hash_wanted(const struct bus *bus, uint64_t hash);
 /* Delivers on this loop only, borrowing the reference. */
 void bus_deliver(struct bus *bus, struct loop *loop, struct bus_event *event);
 

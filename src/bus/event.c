@@ -42,7 +42,8 @@ enum err bus_event_make(const struct bus_event_parts *parts, struct bus_event **
 		frames_drop(parts->frames);
 		return ERR_INVALID;
 	}
-	size_t bytes = sizeof(struct bus_event) + parts->topic_count * sizeof(struct str);
+	size_t hash_bytes = parts->hashes != NULL ? parts->topic_count * sizeof(uint64_t) : 0;
+	size_t bytes = sizeof(struct bus_event) + parts->topic_count * sizeof(struct str) + hash_bytes;
 	size_t head = bytes;
 	for (unsigned i = 0; i < parts->topic_count; i++) {
 		bytes += parts->topics[i].len;
@@ -57,6 +58,11 @@ enum err bus_event_make(const struct bus_event_parts *parts, struct bus_event **
 	char *at = (char *)event + head;
 	for (unsigned i = 0; i < parts->topic_count; i++) {
 		topics[i] = copy(&at, parts->topics[i]);
+	}
+	if (parts->hashes != NULL) {
+		uint64_t *hashes = (uint64_t *)(topics + parts->topic_count);
+		memcpy(hashes, parts->hashes, hash_bytes);
+		event->hashes = hashes;
 	}
 	atomic_init(&event->refs, 1);
 	event->offset = parts->offset;

@@ -264,6 +264,29 @@ static void the_own_loop_hears_at_once_the_others_in_order(void **state)
 	assert_int_equal(own.count, 3);
 }
 
+static void topics_hashed_before_are_found(void **state)
+{
+	struct str topics[2] = {STR("nobody"), STR("h")};
+	uint64_t hashes[2] = {bus_topic_hash(bus, topics[0]), bus_topic_hash(bus, topics[1])};
+	struct bus_event_parts parts = {
+		.topics = topics, .topic_count = 2, .hashes = hashes, .seq = 1, .type = STR("tick"), .data = STR("{}")};
+	struct bus_event *event;
+	struct listener listener;
+	listener_init(&listener);
+	assert_false(bus_hash_wanted(bus, hashes[1]));
+	subscribe(0, &listener, "h");
+	assert_true(bus_hash_wanted(bus, hashes[1]));
+	assert_false(bus_hash_wanted(bus, hashes[0]));
+	assert_int_equal(bus_event_make(&parts, &event), ERR_OK);
+	/* The event has its own copy. */
+	hashes[1] = hashes[0];
+	assert_int_equal(bus_interest(bus, event), 1);
+	bus_deliver(bus, loops[0], event);
+	assert_int_equal(listener.count, 1);
+	bus_event_drop(&event);
+	bus_unsubscribe_all(bus, loops[0], &listener.subscriber);
+}
+
 static void interest_says_which_loops(void **state)
 {
 	struct listener a, b;
@@ -673,6 +696,7 @@ int main(void)
 		CASE(many_subscribers_agree_with_a_model),
 		CASE(fan_out_does_not_allocate),
 		CASE(the_own_loop_hears_at_once_the_others_in_order),
+		CASE(topics_hashed_before_are_found),
 		CASE(interest_says_which_loops),
 		CASE(each_publishers_order_is_kept_on_all_loops),
 		CASE(events_keep_copies_and_render_once),
