@@ -205,8 +205,15 @@ static enum err step_meta(struct guild *guild, char *detail)
 	return command_attach(guild->commands, guild->writer);
 }
 
-static enum err token_write(struct guild *guild, const char *token, char *detail)
+struct token_place {
+	struct guild *guild;
+	char *detail;
+};
+
+static enum err token_write(void *ctx, const char *token)
 {
+	struct token_place *place = ctx;
+	struct guild *guild = place->guild;
 	char path[sizeof(guild->app->dir) + 32];
 	snprintf(path, sizeof(path), "%s/admin.token", guild->app->dir);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -216,7 +223,7 @@ static enum err token_write(struct guild *guild, const char *token, char *detail
 		close(fd);
 	}
 	if (!ok) {
-		snprintf(detail, DETAIL_BYTES, "cannot write the first token to %.160s; check the directory's permissions", path);
+		snprintf(place->detail, DETAIL_BYTES, "cannot write the first token to %.160s; check the directory's permissions", path);
 	}
 	return ok ? ERR_OK : ERR_IO;
 }
@@ -225,12 +232,12 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail)
 {
 	struct db *db = writer_db(guild->writer);
 	char token[TOKEN_TEXT_LEN + 1] = "";
+	struct token_place place = {guild, detail};
 	enum err err = identity_load(guild->identity, db);
 	err = err == ERR_OK ? registry_load(guild->registry, db) : err;
-	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token) : err;
+	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token_write, &place, token) : err;
 	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;
 	if (err == ERR_OK && token[0] != 0) {
-		err = token_write(guild, token, detail);
 		snprintf(token_out, 64, "%s", token);
 	}
 	return err;

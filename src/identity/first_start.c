@@ -45,7 +45,8 @@ static int64_t first_key(struct guild *guild)
 	return id_next(&guild->id_gens[0], env_wall_us(guild->env));
 }
 
-static enum err first_start_run(struct identity *identity, struct guild *guild, struct arena *arena, char *token)
+static enum err first_start_run(struct identity *identity, struct guild *guild, struct arena *arena, identity_keep_fn *keep, void *ctx,
+				char *token)
 {
 	struct caller caller = {.workspace = first_key(guild), .role = ROLE_OPERATOR};
 	struct first_start *start = change_make(guild, &first_start_row, arena, NULL, &caller, sizeof(*start));
@@ -65,6 +66,9 @@ static enum err first_start_run(struct identity *identity, struct guild *guild, 
 								   "\"token_id\":\"%s\"},\"old\":null}",
 								   person.text, token_id.text)};
 	enum err err = change_audit(&start->change, &what);
+	if (err == ERR_OK && keep != NULL) {
+		err = keep(ctx, token);
+	}
 	if (err == ERR_OK) {
 		err = command_run_now(&start->change.command);
 	}
@@ -74,7 +78,8 @@ static enum err first_start_run(struct identity *identity, struct guild *guild, 
 	return err;
 }
 
-enum err identity_first_start(struct identity *identity, struct guild *guild, char token_out[TOKEN_TEXT_LEN + 1])
+enum err identity_first_start(struct identity *identity, struct guild *guild, identity_keep_fn *keep, void *ctx,
+			      char token_out[TOKEN_TEXT_LEN + 1])
 {
 	token_out[0] = '\0';
 	if (identity_workspace(identity) != 0) {
@@ -82,7 +87,7 @@ enum err identity_first_start(struct identity *identity, struct guild *guild, ch
 	}
 	struct arena arena;
 	arena_init(&arena, LIMIT_REQUEST_ARENA_BYTES);
-	enum err err = first_start_run(identity, guild, &arena, token_out);
+	enum err err = first_start_run(identity, guild, &arena, keep, ctx, token_out);
 	arena_fini(&arena);
 	if (err != ERR_OK) {
 		token_out[0] = '\0';

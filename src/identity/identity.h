@@ -78,9 +78,13 @@ void identity_revocation_free(struct revocation **revocation);
 #define TOKEN_TEXT_LEN 49
 void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[32]);
 
+/* Writes the first token down where its owner finds it. */
+typedef enum err identity_keep_fn(void *ctx, const char *token);
 /* First start: workspace "default", system principal, operator principal with its token (text in token_out, TOKEN_TEXT_LEN + 1 bytes;
- * "" when the store had one already). Runs before the threads. */
-enum err identity_first_start(struct identity *identity, struct guild *guild, char token_out[TOKEN_TEXT_LEN + 1]) MUST_USE;
+ * "" when the store had one already). keep (may be NULL) comes before the commit, so that no crash leaves a store with a token that nobody
+ * knows. Runs before the threads. */
+enum err identity_first_start(struct identity *identity, struct guild *guild, identity_keep_fn *keep, void *ctx,
+			      char token_out[TOKEN_TEXT_LEN + 1]) MUST_USE;
 
 /* The wire object. */
 struct json_out;

@@ -173,7 +173,7 @@ static void open_parts(struct fixture *f)
 		fail_msg("%s", detail);
 	}
 	assert_int_equal(command_attach(g->commands, g->writer), ERR_OK);
-	assert_int_equal(identity_first_start(g->identity, g, f->token), ERR_OK);
+	assert_int_equal(identity_first_start(g->identity, g, NULL, NULL, f->token), ERR_OK);
 	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
 	struct http_options http = {.env = g->env,
 		.tables = tables,

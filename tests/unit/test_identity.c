@@ -65,7 +65,7 @@ static int setup(void **state)
 	}
 	snprintf(f->path, sizeof(f->path), "%s/guild.db", f->dir);
 	open_store(f);
-	assert_int_equal(identity_first_start(f->guild.identity, &f->guild, f->token), ERR_OK);
+	assert_int_equal(identity_first_start(f->guild.identity, &f->guild, NULL, NULL, f->token), ERR_OK);
 	assert_int_equal(agent_first_start(f->guild.registry, &f->guild), ERR_OK);
 	*state = f;
 	return 0;
@@ -197,7 +197,7 @@ static void test_first_start(void **state)
 	assert_null(registry_workspace_default(g->registry, caller.workspace));
 	/* A second time: nothing new, no token. */
 	char token[TOKEN_TEXT_LEN + 1] = "x";
-	assert_int_equal(identity_first_start(g->identity, g, token), ERR_OK);
+	assert_int_equal(identity_first_start(g->identity, g, NULL, NULL, token), ERR_OK);
 	assert_string_equal(token, "");
 	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
 	struct audit_report report;
