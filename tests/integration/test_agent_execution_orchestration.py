@@ -217,6 +217,7 @@ class TestLLMStreamingExecution:
         assert server.execution(reply.body["execution_id"])["error_code"] == "no_llm_provider"
 
 
+@pytest.mark.threads
 class TestWebSocketStreaming:
     def chat(self, socket, message="hello", **members):
         answer = socket.ask({"type": "chat", "message": message, **members})

@@ -241,6 +241,7 @@ class TestSettings:
         assert server.chat("hello").ok(200)["success"] is True
 
 
+@pytest.mark.threads
 class TestStop:
     @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
     def test_at_rest(self, server, sig):

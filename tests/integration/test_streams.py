@@ -75,6 +75,7 @@ class TestNumbers:
         assert server.events(execution_id, after=1000).status in (204, 400)
 
 
+@pytest.mark.threads
 class TestResume:
     @pytest.mark.parametrize("after", [0, 1, 2, 3])
     def test_in_the_middle(self, server_with_provider, provider, after):
@@ -223,6 +224,7 @@ class TestCrash:
         assert server.cli("audit", "verify").returncode == 0
 
 
+@pytest.mark.threads
 class TestBusySession:
     def test_enqueue(self, server_with_provider, provider):
         server = server_with_provider
@@ -306,6 +308,7 @@ class TestBusySession:
         assert stream.collect()[-1].event == "streaming:complete"
 
 
+@pytest.mark.threads
 class TestCancel:
     def test_partial_text_stays_and_upstream_stops(self, server_with_provider, provider):
         server = server_with_provider
@@ -360,6 +363,7 @@ class TestCancel:
         provider.wait(aborted=1)
 
 
+@pytest.mark.threads
 class TestReaders:
     def test_a_client_that_goes_does_not_stop_the_run(self, server_with_provider, provider):
         server = server_with_provider
