@@ -114,6 +114,8 @@ struct execution {
 	struct str finish_reason;
 	bool cancel_wanted, cancel_rollback, promoted, was_queued, settling, truncated, has_usage;
 	unsigned settle_tries;
+	bool has_room;               /* in the writer's queue, set aside for tx2 */
+	struct str settle_lens;      /* lengths of the deltas, for every try of tx2 */
 	int64_t tokens_in, tokens_out;
 	char finish_reason_text[32];
 	char user_topic[48], execution_topic[64];

@@ -447,6 +447,7 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool m
 		flow_destroy(execution);
 		return err;
 	}
+	execution->has_room = true;
 	list_push(&shard->running, &execution->link);
 	shard->running_count++;
 	metric_add(METRIC_EXECUTIONS_RUNNING, 1);

@@ -176,6 +176,7 @@ enum err record_submit(struct execution *execution)
 		return err;
 	}
 	err = command_submit(&record->base, false);
+	execution->has_room = err == ERR_OK;
 	if (err != ERR_OK) {
 		command_unreserve(guild->commands);
 	}
@@ -259,6 +260,7 @@ static void record_finish(struct command *command)
 	struct execution *execution = record->execution;
 	if (command->result != ERR_OK) {
 		command_unreserve(execution->guild->commands);
+		execution->has_room = false;
 		flow_refused(execution, command->result, record->denied ? command->log_seq[0] : 0, command->log_time_us[0]);
 		return;
 	}

@@ -150,13 +150,23 @@ static void stream_end_fill(struct execution *execution)
 	hash_hex(digest, sizeof(digest), end->text_sha256);
 }
 
+/* The log stands still by now: a store that fails for long must not fill the arena with one copy a try. */
+static struct str lens_once(struct execution *execution)
+{
+	struct buf lens;
+	if (execution->settle_lens.at == NULL) {
+		buf_init(&lens, LIMIT_ANSWER_BYTES * 2);
+		stream_log_lens(&execution->log, 0, &lens);
+		execution->settle_lens = buf_err(&lens) == ERR_OK ? arena_copy(&execution->arena, buf_str(&lens)) : STR_NONE;
+		buf_fini(&lens);
+	}
+	return execution->settle_lens;
+}
+
 static enum err settle_fill(struct settle_command *settle)
 {
 	struct execution *execution = settle->execution;
 	struct settle_input *input = &settle->input;
-	struct buf lens;
-	buf_init(&lens, LIMIT_ANSWER_BYTES * 2);
-	stream_log_lens(&execution->log, 0, &lens);
 	int64_t duration_ms = (execution->finished_mono_us - execution->started_mono_us) / 1000;
 	*input = (struct settle_input){.id = execution->id,
 				       .session = execution->session_id,
@@ -185,8 +195,7 @@ static enum err settle_fill(struct settle_command *settle)
 				       .started_at_us = execution->started_wall_us,
 				       .agent_name = execution->agent_name,
 				       .action = str_of(execution->action)};
-	input->delta_lens = buf_err(&lens) == ERR_OK ? arena_copy(&execution->arena, buf_str(&lens)) : STR_NONE;
-	buf_fini(&lens);
+	input->delta_lens = lens_once(execution);
 	if (input->delta_lens.at == NULL) {
 		return ERR_LIMIT;
 	}
@@ -216,7 +225,10 @@ static void settle_later(struct execution *execution)
 	execution->retry_timer.run = retry_run;
 	if (loop_now_us(loop) + wait_us > execution->deadline_mono_us ||
 	    loop_timer_set(loop, &execution->retry_timer, loop_now_us(loop) + wait_us) != ERR_OK) {
-		command_unreserve(execution->guild->commands);
+		if (execution->has_room) {
+			command_unreserve(execution->guild->commands);
+			execution->has_room = false;
+		}
 		execution->end_err = ERR_STORE_UNAVAILABLE;
 		execution->log.end.completed = false;
 		execution->log.end.err = ERR_STORE_UNAVAILABLE;
@@ -224,7 +236,7 @@ static void settle_later(struct execution *execution)
 	}
 }
 
-/* The reservation made for tx2 before tx1 is used up by each try and made again for the next. */
+/* The room set aside for tx2 before tx1 is used up by each try and asked for again for the next; not having it only delays. */
 static void settle_submit(struct execution *execution)
 {
 	struct settle_command *settle = (struct settle_command *)command_new(execution->guild->commands, &settle_row, &execution->arena,
@@ -236,9 +248,11 @@ static void settle_submit(struct execution *execution)
 	}
 	settle->execution = execution;
 	settle->guild = execution->guild;
-	if (settle_fill(settle) != ERR_OK || command_submit(&settle->base, true) != ERR_OK) {
+	if (settle_fill(settle) != ERR_OK || command_submit(&settle->base, execution->has_room) != ERR_OK) {
 		settle_later(execution);
+		return;
 	}
+	execution->has_room = false;
 }
 
 static void retry_run(struct loop_timer *timer, struct loop *loop)
@@ -255,10 +269,7 @@ static void command_finish(struct command *command)
 		return;
 	}
 	if (command->result != ERR_OK && command->result != ERR_CONFLICT) {
-		/* the reservation went with the failed try; room for the next is asked for again, and not having it only delays */
-		if (command_reserve(execution->guild->commands) != ERR_OK) {
-			metric_add(METRIC_WRITER_FAILURES, 0);
-		}
+		execution->has_room = command_reserve(execution->guild->commands) == ERR_OK;
 		settle_later(execution);
 		return;
 	}
