@@ -91,7 +91,8 @@ class TestSmuggling:
     def test_a_trailer_changes_nothing(self, shared_server):
         sign_in = b"Authorization: Bearer " + shared_server.token.encode() + b"\r\nContent-Type: application/json\r\n"
         with shared_server.raw() as connection:
-            connection.send(post(b"/v1/chat", sign_in + self.CHUNKED, b'13\r\n{"message":"hello"}\r\n0\r\nContent-Length: 40\r\nHost: y\r\n\r\n') + OK)
+            connection.send(post(b"/v1/chat", sign_in + self.CHUNKED,
+                                 b'13\r\n{"message":"hello"}\r\n0\r\nContent-Length: 40\r\nHost: y\r\n\r\n') + OK)
             assert [connection.reply().status for _ in range(2)] == [200, 200]
 
     def test_many_small_chunks_with_long_extensions(self, shared_server):
@@ -110,9 +111,12 @@ class TestBytes:
         assert reply.status in (400, 422) and reply.body["code"] in ("malformed", "invalid"), reply.text
 
     @pytest.mark.parametrize("body", [
-        b'{"message":"\xc0\xaf"}', b'{"message":"\xed\xa0\x80"}', b'{"message":"\xf4\x90\x80\x80"}', b'{"message":"\\udc00"}', b'{"message":"\\ud800\\u0041"}',
-        b'{"message":"\\u12"}', b'{"message":"a\x00b"}', b'{"m\xff":"a"}', b'{"message":"a",}', b'{message:"a"}', b"{'message':'a'}", b'{"message":NaN}',
-        b'{"message":01}', b'{"message":+1}', b'{"message":1.}', b'{"message":"a"}\x00', b"\xff\xfe{\x00}\x00", b'{"message":"\\u0000"}', b'{"a":' * 64 + b"{}" + b"}" * 64,
+        b'{"message":"\xc0\xaf"}', b'{"message":"\xed\xa0\x80"}', b'{"message":"\xf4\x90\x80\x80"}', b'{"message":"\\udc00"}',
+            b'{"message":"\\ud800\\u0041"}',
+        b'{"message":"\\u12"}', b'{"message":"a\x00b"}', b'{"m\xff":"a"}', b'{"message":"a",}', b'{message:"a"}', b"{'message':'a'}",
+            b'{"message":NaN}',
+        b'{"message":01}', b'{"message":+1}', b'{"message":1.}', b'{"message":"a"}\x00', b"\xff\xfe{\x00}\x00", b'{"message":"\\u0000"}',
+            b'{"a":' * 64 + b"{}" + b"}" * 64,
         b"[" * 500000, b'{"\\u006dessage":"a","message":"b"}', b'{"message":' + b"9" * 100000 + b"}"])
     def test_json(self, shared_server, body):
         started = time.monotonic()
@@ -136,7 +140,8 @@ class TestBytes:
 
 class TestNames:
     """T25: what is shown as a name can be seen, stands in one line and keeps its direction."""
-    BAD = ["\u202egnp", "a\u2066b", "a\u200eb", "a\u061cb", "a\u0085b", "a\u009b31m", "a\u2028b", "\u200b\u200d", "\u3000", "\u2800", "a\nb", "a\x1b[2J"]
+    BAD = ["\u202egnp", "a\u2066b", "a\u200eb", "a\u061cb", "a\u0085b", "a\u009b31m", "a\u2028b", "\u200b\u200d", "\u3000", "\u2800", "a\nb",
+           "a\x1b[2J"]
     GOOD = ["Ада", "\u05d0\u05d1", "名前", "👩‍🔬", "e\u0301", "a" * 200, "😀" * 200]
 
     @pytest.mark.parametrize("name", BAD)
@@ -231,7 +236,8 @@ class TestFrames:
         "too many pieces": (frame(TEXT, b"", fin=False) + frame(0, b"", fin=False) * 65536, 1009),
         "binary": (frame(BINARY, b"{}"), 1003), "not UTF-8": (frame(TEXT, b"\xff"), 1007), "surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
         "not UTF-8 in the second piece": (frame(TEXT, SPLIT[:3], fin=False) + frame(0, b"\xff"), 1007),
-        "cut character": (frame(TEXT, SPLIT[:-1]), 1007), "not UTF-8, told before the end": (frame(TEXT, b"\xff" + b"a" * 60000, length=(126, b"\xea\x61"))[:20], 1007),
+        "cut character": (frame(TEXT, SPLIT[:-1]), 1007), "not UTF-8, told before the end": (frame(TEXT, b"\xff" + b"a" * 60000, length=(126,
+            b"\xea\x61"))[:20], 1007),
         "half a code": (frame(CLOSE, b"\x03"), 1002), "reason that is not UTF-8": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
         "ping flood": (frame(PING, b"a") * 300, 4029), "pong flood": (frame(PONG) * 300, 4029),
     }
@@ -299,7 +305,8 @@ class TestFrames:
             assert reply.status == status
 
     @pytest.mark.parametrize("origin, good", [
-        (None, True), (b"http://evil.example", False), (b"null", False), (b"file://", False), (b"http://127.0.0.1", False), (b"http://127.0.0.1.evil.example", False),
+        (None, True), (b"http://evil.example", False), (b"null", False), (b"file://", False), (b"http://127.0.0.1", False),
+            (b"http://127.0.0.1.evil.example", False),
         (b"https://127.0.0.1:1", False), (b"chrome-extension://abc", False), (b"own", True)])
     def test_origins(self, shared_server, origin, good):
         """T10"""
@@ -486,15 +493,18 @@ class TestWho:
         user.get(f"/v1/executions/{run}").ok(200)
         assert len(entries()) == before
 
-    @pytest.mark.parametrize("value, status", [('"1"', 200), ("1", 200), ("*", 200), ('"0"', 409), ('"99"', 409), ('W/"1"', 422), ("", 422), ("one", 422), ('"', 422),
+    @pytest.mark.parametrize("value, status", [('"1"', 200), ("1", 200), ("*", 200), ('"0"', 409), ('"99"', 409), ('W/"1"', 422), ("", 422), ("one",
+        422), ('"', 422),
                                                ("-1", 422), ('"1", "2"', 422), ("18446744073709551616", 422)])
     def test_if_match(self, shared_server, value, status):
         agent = shared_server.agent(f"Match {os.urandom(4).hex()}")
         assert shared_server.patch(f"/v1/agents/{agent['id']}", {"description": "x"}, headers={"If-Match": value}).status == status
 
     @pytest.mark.parametrize("url", [
-        "https://127.0.0.1/v1", "https://127.0.0.1./v1", "https://[::1]/v1", "https://[::ffff:10.0.0.1]/v1", "https://169.254.169.254/latest", "https://2130706433/",
-        "https://0x7f.1/", "https://localhost/", "https://a.internal/", "http://api.openai.com/v1", "https://u:p@api.openai.com/", "gopher://x.example/",
+        "https://127.0.0.1/v1", "https://127.0.0.1./v1", "https://[::1]/v1", "https://[::ffff:10.0.0.1]/v1", "https://169.254.169.254/latest",
+            "https://2130706433/",
+        "https://0x7f.1/", "https://localhost/", "https://a.internal/", "http://api.openai.com/v1", "https://u:p@api.openai.com/",
+            "gopher://x.example/",
         "https://api.openai.com\r\nX: y/", "https://[fe80::1%25eth0]/", "//x.example/", ""])
     def test_where_keys_may_be_sent(self, shared_server, url):
         """T15, T17"""

@@ -568,7 +568,8 @@ class TestOthersIds:
         assert other.items(f"/v1/executions?user={owner.id}") == []
         assert other.items(f"/v1/executions?session={ids['session']}") == []
 
-    @pytest.mark.parametrize("id", ["", "no-such", "..", "%2e%2e", "00000000-0000-7000-8000-000000000000", "-1", "' OR 1=1 --", "%00", "🦉", "a" * 3000])
+    @pytest.mark.parametrize("id", ["", "no-such", "..", "%2e%2e", "00000000-0000-7000-8000-000000000000", "-1", "' OR 1=1 --", "%00", "🦉",
+                                    "a" * 3000])
     def test_ids_that_are_none(self, shared_server, id):
         """T27: and what is no id at all."""
         from urllib.parse import quote

@@ -78,7 +78,8 @@ def talk(server, wire, cuts):
 MESSAGES = [
     {"type": "ping"}, {"type": "ping", "ref": 1}, {"type": "ping", "ref": "日本語 🦉"}, {"type": "nonsense", "ref": "a"}, {"type": "ping", "x": 1},
     {"type": "subscribe", "topics": ["plain.topic"], "ref": "s"}, {"type": "subscribe", "topics": [], "ref": "t"},
-    {"type": "cancel", "execution_id": "none", "ref": "c"}, {"type": "ping", "ref": "y" * 300}, {"type": "ping", "ref": "z" * 70000}, [], "text", 7, None,
+    {"type": "cancel", "execution_id": "none", "ref": "c"}, {"type": "ping", "ref": "y" * 300}, {"type": "ping", "ref": "z" * 70000}, [], "text", 7,
+        None,
 ]
 masks = st.binary(min_size=4, max_size=4)
 BYE = frame(CLOSE, struct.pack(">H", 1000) + b"bye")
