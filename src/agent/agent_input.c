@@ -146,6 +146,33 @@ static bool fields_read(struct http_request *request, struct agent *to)
 		   configuration_read(request, to);
 }
 
+/* Is the handle with that number free? The writer has the last word. */
+static bool handle_try(struct guild *guild, struct http_request *request, struct agent *to, unsigned number)
+{
+	to->handle = agent_handle_make(&request->arena, to->name, number);
+	return to->handle.at == NULL || registry_by_handle(guild->registry, request->caller.workspace, to->handle) == NULL;
+}
+
+/* Numbers are given in order: by doubling and halving, the first free one is found also where thousands share a name. */
+static bool handle_find(struct guild *guild, struct http_request *request, struct agent *to)
+{
+	unsigned taken = 0, number = 1;
+	while (!handle_try(guild, request, to, number)) {
+		taken = number;
+		number *= 2;
+	}
+	while (number - taken > 1) {
+		unsigned middle = taken + (number - taken) / 2;
+		if (handle_try(guild, request, to, middle)) {
+			number = middle;
+		} else {
+			taken = middle;
+		}
+	}
+	(void)handle_try(guild, request, to, number);
+	return to->handle.at != NULL ? true : too_big(request);
+}
+
 static bool handle_read(struct guild *guild, struct http_request *request, struct agent_edit *edit)
 {
 	struct agent *to = &edit->to;
@@ -156,16 +183,7 @@ static bool handle_read(struct guild *guild, struct http_request *request, struc
 		}
 		return true;
 	}
-	/* The writer has the last word on whether it is free. */
-	for (unsigned number = 1;; number++) {
-		to->handle = agent_handle_make(&request->arena, to->name, number);
-		if (to->handle.at == NULL) {
-			return too_big(request);
-		}
-		if (registry_by_handle(guild->registry, request->caller.workspace, to->handle) == NULL) {
-			return true;
-		}
-	}
+	return handle_find(guild, request, to);
 }
 
 bool agent_input_create(struct guild *guild, struct http_request *request, struct agent_edit *edit)

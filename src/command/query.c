@@ -10,6 +10,7 @@ enum {
 	PAGE_BYTES_WANTED = 4 * 1024 * 1024, /* a page of large items ends early */
 	PAGE_ITEMS_DEFAULT = 50,
 	CURSOR_BYTES = 24,
+	TAG_BYTES_MAX = 4 * LIMIT_TARGET_BYTES, /* a path and the filters of a query, decoded */
 };
 
 struct cursor {
@@ -143,7 +144,7 @@ static void page_end(struct query *query)
 static uint64_t cursor_tag(const struct query *query, const int64_t keys[2])
 {
 	struct buf text;
-	buf_init(&text, 4096);
+	buf_init(&text, TAG_BYTES_MAX);
 	buf_put_str(&text, query->request->path);
 	buf_put_byte(&text, '?');
 	buf_put_str(&text, query->filter);
