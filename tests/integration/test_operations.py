@@ -2,11 +2,15 @@
 import base64
 import json
 import os
+import pathlib
 import re
+import shlex
 import signal
 import socket
 import sqlite3
 import stat
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -52,8 +56,6 @@ class TestStart:
         assert server.log().splitlines()[-1].startswith("curl -N")
 
     def test_the_pasted_line_works(self, server):
-        import shlex
-        import subprocess
         line = [line for line in server.log().splitlines() if line.startswith("curl -N")][0]
         done = subprocess.run(shlex.split(line) + ["-s"], capture_output=True, text=True, timeout=60, check=True)
         assert "event: streaming:start" in done.stdout and "event: streaming:complete" in done.stdout
@@ -95,6 +97,22 @@ class TestStart:
         assert got in (code, USAGE) and one_line(said)
 
 
+@pytest.fixture
+def nobody():
+    """A directory, and a user for whom permissions count (None: this one; root is asked to become another)."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        directory.chmod(0o755)
+        if os.geteuid() != 0:
+            yield directory, None
+            return
+        try:
+            subprocess.run([os.environ["GUILD_BINARY"], "--version"], user=65534, capture_output=True, check=False, timeout=60)
+        except OSError:
+            pytest.skip("the program is where no other user can start it")
+        yield directory, 65534
+
+
 class TestWrongFiles:
     def stopped(self, make_server):
         server = make_server()
@@ -132,13 +150,17 @@ class TestWrongFiles:
         code, said = server.fails_to_start()
         assert code == FAILED and "another program" in one_line(said)
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-    def test_a_store_that_may_not_be_read(self, make_server):
-        server = self.stopped(make_server)
+    def test_a_store_that_may_not_be_read(self, nobody, make_server):
+        directory, user = nobody
+        server = make_server(data=directory / "data")
+        assert server.stop() == 0
+        for path in [server.data, *server.data.iterdir()]:
+            if user is not None:
+                os.chown(path, user, user)
         (server.data / "guild.db").chmod(0)
-        code, said = server.fails_to_start()
+        code, said = server.fails_to_start(user=user)
+        assert code == FAILED and "guild.db" in one_line(said) and str(server.data) in said
         (server.data / "guild.db").chmod(0o600)
-        assert code == FAILED and "guild.db" in one_line(said)
 
     def test_a_directory_in_place_of_the_store(self, make_server):
         server = make_server(start=False)
@@ -180,12 +202,14 @@ class TestWrongFiles:
         server.data.unlink()
         assert code == FAILED and str(server.data) in one_line(said) and "--data" in said
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-    def test_a_read_only_directory(self, make_server):
-        server = make_server(start=False)
+    def test_a_read_only_directory(self, nobody, make_server):
+        directory, user = nobody
+        server = make_server(data=directory / "data", start=False)
         server.data.mkdir(mode=0o500)
-        code, said = server.fails_to_start()
-        assert code == FAILED and str(server.data) in one_line(said)
+        if user is not None:
+            os.chown(server.data, user, user)
+        code, said = server.fails_to_start(user=user)
+        assert code == FAILED and str(server.data) in one_line(said) and "permission" in said.lower()
 
     def test_a_read_only_place(self, make_server):
         """/proc takes no files, whoever asks."""

@@ -482,10 +482,10 @@ class Server(Client):
         except OSError:
             return False
 
-    def fails_to_start(self, timeout=START_S):
-        """Starts it, expecting it to give up: (exit code, what it said)."""
+    def fails_to_start(self, timeout=START_S, user=None):
+        """Starts it, expecting it to give up: (exit code, what it said). user: as that user's id, where this is root."""
         done = subprocess.run(self.command, stdin=subprocess.DEVNULL, capture_output=True, env=self.env, cwd=self.data.parent,
-                              timeout=timeout, check=False)
+                              timeout=timeout, check=False, user=user)
         said = (done.stdout + done.stderr).decode()
         assert not REPORT.search(said), said
         return done.returncode, said
