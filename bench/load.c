@@ -5,7 +5,7 @@
  *
  * Closed loop unless --rate says how many requests start each second: then latency counts from the moment a request was
  * due, so that a server that stalls is not spared. --session: from its second request on, each connection goes on with the
- * session that the first answer named. One line of JSON comes out.
+ * session that the first answer named. One line of JSON comes out; per_s counts good answers alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -315,7 +315,7 @@ int main(int argc, char **argv)
 	cpu = pid != 0 ? process_cpu_ns(pid) - cpu : 0;
 	printf("{\"requests\":%lld,\"seconds\":%.3f,\"per_s\":%.1f,\"errors\":%lld,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
 	       "\"first_p50_us\":%.1f,\"first_p99_us\":%.1f,\"body_bytes\":%lld,\"server_cpu_us_each\":%.2f}\n",
-	       (long long)run.answered, seconds, (double)run.answered / seconds, (long long)run.errors, samples_us(&run.latency, 0.5),
+	       (long long)run.answered, seconds, (double)(run.answered - run.errors) / seconds, (long long)run.errors, samples_us(&run.latency, 0.5),
 	       samples_us(&run.latency, 0.99), samples_us(&run.latency, 1), samples_us(&run.first_byte, 0.5),
 	       samples_us(&run.first_byte, 0.99), (long long)run.body_bytes,
 	       run.answered > 0 ? (double)cpu / 1000.0 / (double)run.answered : 0);
