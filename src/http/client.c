@@ -66,15 +66,18 @@ struct http_client {
 	struct loop *loop;
 	CURLM *multi;
 	struct loop_timer timer; /* curl's */
+	int64_t timer_at_us;
+	struct loop_task timer_task; /* sets the timer that there was no memory for */
 	struct list calls;
 	size_t active;
-	bool inside; /* in curl: no handle may be added or removed */
+	bool inside; /* in curl: no handle may be released */
 	CURL *easies[EASY_KEPT];
 	size_t easy_count;
 };
 
 static void on_call_task(struct loop_task *task, struct loop *loop);
 static void on_call_timer(struct loop_timer *timer, struct loop *loop);
+static void on_timer_task(struct loop_task *task, struct loop *loop);
 static void call_end(struct http_call *call, enum err err, const char *reason);
 
 /* ---- curl on the loop ---- */
@@ -155,6 +158,7 @@ static void on_curl_timer(struct loop_timer *timer, struct loop *loop)
 	curl_act(container_of(timer, struct http_client, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Answers 0 always: curl takes anything else as the end of every call of the loop, and does not say so to any. */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *assigned)
 {
 	struct http_client *client = ctx;
@@ -162,20 +166,22 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, voi
 	unsigned bits = (what & CURL_POLL_IN ? (unsigned)LOOP_READ : 0) | (what & CURL_POLL_OUT ? (unsigned)LOOP_WRITE : 0);
 	enum err err;
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		loop_watch_close(&watch);
 		curl_multi_assign(client->multi, fd, NULL);
 		return 0;
 	}
 	if (watch) {
-		return loop_watch_change(watch, bits) ? -1 : 0;
+		err = loop_watch_change(watch, bits);
+	} else {
+		err = loop_watch_open(client->loop, fd, bits, on_ready, client, &watch);
+		curl_multi_assign(client->multi, fd, watch);
 	}
-	err = loop_watch_open(client->loop, fd, bits, on_ready, client, &watch);
 	if (err) {
-		return -1;
+		struct http_call *call = NULL;
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
+		call_end(call, ERR_PROVIDER_FAILED, call->state <= CALL_CONNECTING ? "connect" : "cut");
 	}
-	curl_multi_assign(client->multi, fd, watch);
 	return 0;
 }
 
@@ -186,9 +192,26 @@ static int on_curl_timeout(CURLM *multi, long timeout_ms, void *ctx)
 	(void)multi;
 	if (timeout_ms < 0) {
 		loop_timer_clear(client->loop, &client->timer);
+		loop_task_cancel(&client->timer_task);
 		return 0;
 	}
-	return loop_timer_set(client->loop, &client->timer, loop_now_us(client->loop) + (int64_t)timeout_ms * 1000) ? -1 : 0;
+	client->timer_at_us = loop_now_us(client->loop) + (int64_t)timeout_ms * 1000;
+	if (loop_timer_set(client->loop, &client->timer, client->timer_at_us)) {
+		loop_task_add(client->loop, &client->timer_task);
+	} else {
+		loop_task_cancel(&client->timer_task);
+	}
+	return 0;
+}
+
+/* Turn after turn until it is set: curl asks once. */
+static void on_timer_task(struct loop_task *task, struct loop *loop)
+{
+	struct http_client *client = container_of(task, struct http_client, timer_task);
+
+	if (loop_timer_set(loop, &client->timer, client->timer_at_us)) {
+		loop_task_add(loop, task);
+	}
 }
 
 enum err http_client_create(struct loop *loop, struct http_client **out)
@@ -201,6 +224,8 @@ enum err http_client_create(struct loop *loop, struct http_client **out)
 	}
 	client->loop = loop;
 	client->timer.run = on_curl_timer;
+	client->timer_task.run = on_timer_task;
+	list_init(&client->timer_task.link);
 	list_init(&client->calls);
 	client->multi = curl_multi_init();
 	if (!client->multi) {
@@ -236,6 +261,7 @@ void http_client_destroy(struct http_client **client_at)
 	}
 	curl_multi_cleanup(client->multi);
 	loop_timer_clear(client->loop, &client->timer);
+	loop_task_cancel(&client->timer_task);
 	mem_free(client);
 	*client_at = NULL;
 }
@@ -536,7 +562,9 @@ static void call_release(struct http_call *call)
 	struct http_client *client = call->client;
 
 	if (call->in_multi) {
+		client->inside = true;
 		check(curl_multi_remove_handle(client->multi, call->easy) == CURLM_OK);
+		client->inside = false;
 		call->in_multi = false;
 	}
 	if (call->easy && client->easy_count < EASY_KEPT) {
@@ -634,9 +662,10 @@ static void on_call_task(struct loop_task *task, struct loop *loop)
 	(void)loop;
 	if (call->state == CALL_WAITING) {
 		call->state = CALL_CONNECTING;
-		if (curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK) {
-			call->in_multi = true;
-		} else {
+		call->client->inside = true;
+		call->in_multi = curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK;
+		call->client->inside = false;
+		if (!call->in_multi) {
 			call_end(call, ERR_PROVIDER_FAILED, "connect");
 		}
 		return;

@@ -702,6 +702,35 @@ static void test_refused_start(void **state)
 	assert_int_equal(seen.dones, 0);
 }
 
+/* Whichever allocation a call makes on its way: it ends at once, and the next one works. */
+static void test_no_memory_on_the_way(void **state)
+{
+	struct bench bench;
+	char url[64];
+	uint64_t before = 0, number;
+
+	(void)state;
+	bench_open(&bench);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", server.port);
+	for (uint64_t i = 1; i <= 8; i++) {
+		struct seen failed = {.started = true}, seen = {.started = true};
+		struct http_call_options options = {.method = "GET", .url = str_of(url), .done = on_done, .ctx = &failed};
+		assert_int_equal(http_client_start(bench.client, &options, &failed.call), ERR_OK);
+		before = mem_count();
+		number = before + i;
+		mem_hook_set(fail_at, &number);
+		turn_until(bench.loop, failed.dones == 1);
+		mem_hook_set(NULL, NULL);
+		assert_true(failed.err == ERR_OK || failed.err == ERR_PROVIDER_FAILED);
+		assert_true(i > 1 || failed.err == ERR_PROVIDER_FAILED);
+		options.ctx = &seen;
+		assert_int_equal(http_client_start(bench.client, &options, &seen.call), ERR_OK);
+		turn_until(bench.loop, seen.dones == 1);
+		assert_int_equal(seen.err, ERR_OK);
+	}
+	bench_close(&bench);
+}
+
 /* ---- fetch ---- */
 
 struct stops {
@@ -792,6 +821,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_destroy, server_start, server_stop),
 		cmocka_unit_test_setup_teardown(test_parallel, server_start, server_stop),
 		cmocka_unit_test(test_refused_start),
+		cmocka_unit_test_setup_teardown(test_no_memory_on_the_way, server_start, server_stop),
 		cmocka_unit_test_setup_teardown(test_fetch, server_start, server_stop),
 	};
 	int failed;
