@@ -407,7 +407,10 @@ static enum err step(struct db_stmt *stmt, bool *row)
 
 enum err db_step(struct db_stmt *stmt, bool *row)
 {
-	stmt->db->statements += stmt->stepped ? 0 : 1;
+	if (!stmt->stepped) {
+		stmt->db->statements++;
+		stmt->db->writes += stmt->handle != NULL && sqlite3_stmt_readonly(stmt->handle) == 0;
+	}
 	return step(stmt, row);
 }
 
