@@ -341,6 +341,7 @@ static void jobs_hand_out(struct command_runner *runner, struct write_job *jobs,
 
 static void events_hand_out(struct command_runner *runner, struct bus_event **events, unsigned count, struct commit_note **notes)
 {
+	metric_add(METRIC_BUS_PUBLISHED, count);
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t interest = bus_interest(runner->options.bus, events[i]);
 		for (unsigned l = 0; l < runner->options.loop_count; l++) {
