@@ -120,7 +120,8 @@ CREATE TABLE turn (
 	metadata $TEXT NOT NULL
 ) $TABLE_END;
 CREATE INDEX turn_session ON turn (session, id);
-CREATE INDEX turn_open ON turn (id) WHERE status <= 2;
+-- Only of turns queued or running: whom a session answers, and who is next, whatever lies between them.
+CREATE INDEX turn_open ON turn (session, id) WHERE status <= 2;
 
 CREATE TABLE token_batch (
 	execution $INT NOT NULL,

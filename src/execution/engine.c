@@ -42,6 +42,7 @@ enum err engine_create(struct guild *guild, struct engine **out)
 		map_init(&shard->by_id, LIMIT_EXECUTIONS_LOOP);
 		list_init(&shard->running);
 		list_init(&shard->kept);
+		list_init(&shard->stuck);
 		buf_init(&shard->scratch, 8 * (size_t)LIMIT_ANSWER_BYTES);
 	}
 	*out = engine;
@@ -61,6 +62,9 @@ void engine_destroy(struct engine **engine)
 		while (!list_empty(&shard->kept)) {
 			flow_destroy(container_of(shard->kept.next, struct execution, link));
 		}
+		while (!list_empty(&shard->stuck)) {
+			flow_destroy(container_of(shard->stuck.next, struct execution, link));
+		}
 		loop_timer_clear(shard->loop, &shard->evict_timer);
 		loop_timer_clear(shard->loop, &shard->drain_timer);
 		map_fini(&shard->by_id);
@@ -78,7 +82,8 @@ struct engine_shard *engine_shard_of(struct engine *engine, int64_t execution)
 
 size_t engine_running(const struct engine *engine, const struct loop *loop)
 {
-	return engine->shards[loop_number(loop)].running_count;
+	const struct engine_shard *shard = &engine->shards[loop_number(loop)];
+	return shard->running_count - shard->postponed_count;
 }
 
 enum err execution_start(struct engine *engine, struct loop *loop, const struct chat_request *request, const struct chat_listener *listener)
@@ -149,6 +154,10 @@ static void keep_run(struct loop_task *task, struct loop *loop)
 	arena_fini(&execution->arena);
 	execution->history = NULL;
 	list_remove(&execution->link);
+	if (execution->abandoned) {
+		list_push(&shard->stuck, &execution->link);
+		return;
+	}
 	list_push(&shard->kept, &execution->link);
 	shard->kept_bytes += kept_bytes_of(execution);
 	evict(shard);
@@ -243,10 +252,11 @@ static void drain_run(struct loop_timer *timer, struct loop *loop)
 	struct engine_shard *shard = container_of(timer, struct engine_shard, drain_timer);
 	struct list *next;
 	(void)loop;
+	shard->drained = true;
 	for (struct list *at = shard->running.next; at != &shard->running; at = next) {
 		struct execution *execution = container_of(at, struct execution, link);
 		next = at->next;
-		if (execution->state != STATE_QUEUED) {
+		if (execution->state != STATE_QUEUED || execution->promoted) {
 			flow_stop(execution, ERR_INTERRUPTED, "server stops", false);
 		}
 	}
@@ -255,7 +265,15 @@ static void drain_run(struct loop_timer *timer, struct loop *loop)
 void engine_drain(struct engine *engine, struct loop *loop, int64_t deadline_us)
 {
 	struct engine_shard *shard = &engine->shards[loop_number(loop)];
+	struct list *next;
 	shard->draining = true;
+	for (struct list *at = shard->running.next; at != &shard->running; at = next) {
+		struct execution *execution = container_of(at, struct execution, link);
+		next = at->next;
+		if (execution->state == STATE_QUEUED && !execution->promoted) {
+			flow_postpone(execution);
+		}
+	}
 	shard->drain_timer.run = drain_run;
 	if (loop_timer_set(loop, &shard->drain_timer, deadline_us) != ERR_OK) {
 		drain_run(&shard->drain_timer, loop);

@@ -27,6 +27,9 @@ enum err engine_recover(struct engine *engine)
 		log_at(LOG_WARN, "recovered", log_i("interrupted", (int64_t)list.count));
 	}
 	if (err == ERR_OK) {
+		err = turn_promote_all(db);
+	}
+	if (err == ERR_OK) {
 		list.count = 0;
 		list.running_only = false;
 		err = open_read(db, &list);

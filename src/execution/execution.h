@@ -103,7 +103,7 @@ void engine_destroy(struct engine **engine);
 enum err engine_recover(struct engine *engine) MUST_USE;
 /* On each loop when stopping: running ones may finish until deadline_us (monotonic), then end interrupted. */
 void engine_drain(struct engine *engine, struct loop *loop, int64_t deadline_us);
-/* Runs under way on that loop. */
+/* Runs under way on that loop; while it drains, without those that wait for the next start. */
 size_t engine_running(const struct engine *engine, const struct loop *loop);
 
 /* Starts a chat on the calling loop; strs are copied. ERR_OVERLOADED, ERR_MEMORY: nothing comes. */

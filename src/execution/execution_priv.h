@@ -30,11 +30,14 @@ struct engine_shard {
 	struct map by_id;            /* running and kept */
 	struct list running;
 	struct list kept;            /* oldest first */
+	struct list stuck;           /* over, but their provider has not said done */
 	size_t kept_bytes;
 	size_t running_count;
+	size_t postponed_count;      /* of these, waiting for the next start of the server */
 	struct loop_timer evict_timer;
 	struct buf scratch;          /* JSON of the event being published */
-	bool draining;
+	bool draining;               /* nothing starts any more: what waits in the store waits for the next start */
+	bool drained;                /* the time to finish is over as well */
 	struct loop_timer drain_timer; /* at its end what still runs is interrupted */
 };
 
@@ -63,6 +66,7 @@ struct token_batch {
 	struct buf body;
 	size_t item_first, item_end;
 	bool in_flight;
+	bool failed;                 /* the last one: the next try waits for the timer */
 };
 
 struct execution {
@@ -89,6 +93,7 @@ struct execution {
 	struct session session;
 	int64_t session_id;
 	struct read_job read;
+	bool reading;                /* the reader has it, and the arena with it */
 	const char *action;
 	struct decision decision;
 	int64_t agent_id, agent_revision;
@@ -113,6 +118,9 @@ struct execution {
 	const char *end_reason;      /* static word for the log line */
 	struct str finish_reason;
 	bool cancel_wanted, cancel_rollback, promoted, was_queued, settling, truncated, has_usage;
+	bool postponed;
+	bool abandoned;              /* its provider did not say done when it was told to stop */
+	struct settle_command *settle; /* tx2, made once and tried until it is on disk */
 	unsigned settle_tries;
 	bool has_room;               /* in the writer's queue, set aside for tx2 */
 	struct str settle_lens;      /* lengths of the deltas, for every try of tx2 */
@@ -129,6 +137,8 @@ void flow_destroy(struct execution *execution);
 void flow_start(struct execution *execution);
 /* Asks it to end: from cancel, interrupt, drain, the watchdog. */
 void flow_stop(struct execution *execution, enum err why, const char *reason, bool rollback);
+/* A queued one keeps waiting, in the store: the server stops. Who listens is told so. */
+void flow_postpone(struct execution *execution);
 /* A queued one may run now. */
 void flow_dequeue(struct execution *execution);
 struct str flow_reason(struct execution *execution, struct arena *arena);
@@ -165,20 +175,20 @@ struct settle_input {
 	enum err err;
 	int status;
 	bool rollback, own_fault, was_queued; /* was_queued: it may not have had its turn */
+	bool hold_queue;          /* the server stops: the next one keeps waiting */
 	struct str answer, delta_lens, error_message, finish_reason, provider, model;
 	int64_t duration_ms, tokens_in, tokens_out, epoch, seq_last;
 	bool estimated, cost_unknown, truncated;
 	int64_t started_at_us;
 	struct str agent_name, action, entry; /* canonical audit entry */
+	struct str event_data, topics;
 };
 struct settle_output {
 	int64_t next_queued;         /* promoted in this transaction; 0: none */
 };
-/* In apply: updates turn and session, promotes the next queued turn, appends the closing log row. ERR_CONFLICT: it is settled already. */
+/* In apply: updates turn and session, promotes the next queued turn, appends the closing log row. ERR_CONFLICT: it is settled already,
+ * and next_queued is the one that runs now. */
 enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out) MUST_USE;
-/* The closing audit entry. */
-enum err settle_entry(struct guild *guild, struct arena *arena, const struct settle_input *input, const struct caller *caller,
-		      int64_t end_us, struct str *out) MUST_USE;
 /* Settles what a dead process left running (before the writer's thread runs). */
 enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn) MUST_USE;
 
@@ -193,6 +203,8 @@ enum err turn_waits(struct db *db, int64_t id, bool *waits) MUST_USE;
 /* The running turn of a session, 0: none. */
 enum err turn_running(struct db *db, int64_t session, int64_t *id) MUST_USE;
 /* Promotes the oldest queued turn of a session to running; 0: none. */
+/* Gives their turn to the oldest of each session where nobody has it: the process that should have done so has ended. */
+enum err turn_promote_all(struct db *db) MUST_USE;
 enum err turn_promote(struct db *db, int64_t session, int64_t *id) MUST_USE;
 enum err turn_get(struct db *db, struct arena *arena, int64_t id, struct turn *out) MUST_USE; /* ERR_NOT_FOUND */
 typedef enum err turn_fn(const struct turn *turn, void *arg);

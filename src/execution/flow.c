@@ -185,6 +185,8 @@ static void start_run(struct loop_task *task, struct loop *loop)
 
 static void read_push(struct execution *execution)
 {
+	check(!execution->reading);
+	execution->reading = true;
 	execution->read = (struct read_job){.run = session_run, .done = session_done, .home = execution->shard->loop};
 	enum err err = reader_push(execution->guild->readers, &execution->read);
 	if (err != ERR_OK) {
@@ -209,7 +211,10 @@ static enum err session_run(struct read_job *job, struct db *db)
 static void session_done(struct read_job *job)
 {
 	struct execution *execution = container_of(job, struct execution, read);
-	if (execution->state == STATE_QUEUED) {
+	execution->reading = false;
+	if (execution->state == STATE_QUEUED && execution->cancel_wanted) {
+		flow_end(execution, execution->end_err, execution->end_reason);
+	} else if (execution->state == STATE_QUEUED) {
 		flow_ready(execution, job->result);
 	} else if (job->result != ERR_OK) {
 		fail_unrecorded(execution, job->result);
@@ -320,7 +325,7 @@ static const struct provider *provider_choose(struct execution *execution)
 	return openai_for(execution) ? guild->openai : guild->builtin;
 }
 
-static void choose_step(struct execution *execution)
+static void choose(struct execution *execution)
 {
 	if (execution->agent_kind == AGENT_EXTERNAL) {
 		execution->choice_err = ERR_AGENT_OFFLINE;
@@ -338,6 +343,11 @@ static void choose_step(struct execution *execution)
 			str_to_z(model, execution->model, sizeof(execution->model));
 		}
 	}
+}
+
+static void choose_step(struct execution *execution)
+{
+	choose(execution);
 	flow_enter_state(execution, STATE_RECORD, "chosen");
 	record_step(execution);
 }
@@ -440,14 +450,12 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool m
 		execution->agent_id = turn->agent;
 		err = map_put(&shard->by_id, (uint64_t)execution->id, execution);
 	}
-	if (err == ERR_OK) {
-		err = command_reserve(guild->commands);
-	}
+	/* Without room set aside its end has to find some then. */
+	execution->has_room = err == ERR_OK && command_reserve(guild->commands) == ERR_OK;
 	if (err != ERR_OK) {
 		flow_destroy(execution);
 		return err;
 	}
-	execution->has_room = true;
 	list_push(&shard->running, &execution->link);
 	shard->running_count++;
 	metric_add(METRIC_EXECUTIONS_RUNNING, 1);
@@ -455,16 +463,45 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool m
 	return ERR_OK;
 }
 
+void flow_postpone(struct execution *execution)
+{
+	check(execution->state == STATE_QUEUED && !execution->promoted);
+	if (execution->postponed) {
+		return;
+	}
+	struct chat_result result = {.err = ERR_GOING_AWAY,
+				     .execution_id = id_str(&execution->id_text),
+				     .session_id = id_str(&execution->session_text),
+				     .agent_name = execution->agent_name,
+				     .resolution_path = execution->resolution,
+				     .error = err_row(ERR_GOING_AWAY)->text};
+	execution->postponed = true;
+	execution->shard->postponed_count++;
+	if (execution->has_listener) {
+		execution->has_listener = false;
+		execution->listener.ended(execution->listener.ctx, &result);
+	}
+}
+
 /* Governance looks again: the agent may have been paused or demoted while the message waited. */
 void flow_dequeue(struct execution *execution)
 {
 	struct guild *guild = execution->guild;
-	if (execution->state != STATE_QUEUED || execution->settling) {
+	if (execution->state != STATE_QUEUED || execution->settling || execution->reading) {
 		return;
 	}
+	execution->deadline_mono_us = loop_now_us(execution->shard->loop) + guild->settings.total_timeout_us;
 	const struct agent *agent = registry_get(guild->registry, execution->agent_id);
 	struct decide_input input = {.agent = agent_standing_of(agent), .level = execution->decision.level};
 	execution->promoted = true;
+	if (execution->postponed) {
+		execution->postponed = false;
+		execution->shard->postponed_count--;
+	}
+	if (execution->shard->drained) {
+		flow_stop(execution, ERR_INTERRUPTED, "server stops", false);
+		return;
+	}
 	decide(&input, &execution->decision);
 	metric_add(execution->decision.allowed ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (!execution->decision.proceed) {
@@ -472,12 +509,7 @@ void flow_dequeue(struct execution *execution)
 		return;
 	}
 	if (execution->provider == NULL && execution->choice_err == ERR_OK) {
-		execution->provider = provider_choose(execution);
-		execution->choice_err = execution->provider != NULL ? ERR_OK : ERR_NO_PROVIDER;
-		if (execution->provider != NULL) {
-			str_to_z(execution->provider->name, execution->provider_name, sizeof(execution->provider_name));
-			str_to_z(execution->agent_model, execution->model, sizeof(execution->model));
-		}
+		choose(execution);
 	}
 	read_push(execution);
 }

@@ -8,11 +8,14 @@
 #include "execution/execution_priv.h"
 #include "identity/key.h"
 
+#define CANCEL_US 5000000
+
 static void call_step(struct execution *execution);
 static void sink_delta(void *ctx, struct str text);
 static void sink_done(void *ctx, const struct provider_result *result);
 static void end_run(struct loop_task *task, struct loop *loop);
 static void total_run(struct loop_timer *timer, struct loop *loop);
+static void watchdog_run(struct loop_timer *timer, struct loop *loop);
 static void batch_run(struct loop_timer *timer, struct loop *loop);
 static void batch_start(struct execution *execution);
 static enum err batch_apply(struct write_job *job, struct db *db);
@@ -41,6 +44,8 @@ void flow_recorded(struct execution *execution, bool queued)
 		flow_ready(execution, ERR_OK);
 	} else if (execution->promoted) {
 		flow_dequeue(execution);
+	} else if (execution->shard->draining) {
+		flow_postpone(execution);
 	}
 }
 
@@ -159,7 +164,7 @@ void flow_publish(struct execution *execution, int64_t seq)
 static void sink_delta(void *ctx, struct str text)
 {
 	struct execution *execution = ctx;
-	if (execution->cancel_wanted || execution->settling) {
+	if (execution->cancel_wanted || execution->settling || execution->abandoned) {
 		return;
 	}
 	if (execution->state == STATE_CALL) {
@@ -177,6 +182,13 @@ static void sink_delta(void *ctx, struct str text)
 static void sink_done(void *ctx, const struct provider_result *result)
 {
 	struct execution *execution = ctx;
+	if (execution->abandoned) {
+		execution->abandoned = false;
+		if (execution->state > STATE_REMEMBER) {
+			engine_keep(execution);
+		}
+		return;
+	}
 	execution->call = NULL;
 	if (!execution->cancel_wanted) {
 		execution->end_err = result->err;
@@ -230,8 +242,11 @@ void flow_stop(struct execution *execution, enum err why, const char *reason, bo
 	execution->end_reason = reason;
 	execution->truncated = execution->log.count > 0;
 	if (execution->call != NULL) {
+		struct loop *loop = execution->shard->loop;
+		execution->total_timer.run = watchdog_run;
+		(void)!loop_timer_set(loop, &execution->total_timer, loop_now_us(loop) + CANCEL_US);
 		execution->provider->driver->cancel(execution->call);
-	} else if (execution->state == STATE_QUEUED) {
+	} else if (execution->state == STATE_QUEUED && !execution->reading) {
 		flow_end(execution, why, reason);
 	}
 }
@@ -240,6 +255,20 @@ static void total_run(struct loop_timer *timer, struct loop *loop)
 {
 	(void)loop;
 	flow_stop(container_of(timer, struct execution, total_timer), ERR_TIMED_OUT, "total time", false);
+}
+
+/* A provider that does not end when it is told to holds up nobody: the run ends without it. */
+static void watchdog_run(struct loop_timer *timer, struct loop *loop)
+{
+	struct execution *execution = container_of(timer, struct execution, total_timer);
+	(void)loop;
+	if (execution->call == NULL || execution->settling) {
+		return;
+	}
+	log_at(LOG_ERROR, "provider_stuck", log_s("execution", id_str(&execution->id_text)), log_s("provider", str_of(execution->provider_name)));
+	execution->call = NULL;
+	execution->abandoned = true;
+	settle_begin(execution);
 }
 
 static void result_fill(struct execution *execution, struct chat_result *result)
@@ -297,6 +326,7 @@ void flow_over(struct execution *execution, enum execution_state end, int64_t au
 /* ---- token batches: one row for 50 ms or 4 KiB of text ---- */
 
 #define BATCH_BYTES 4096
+#define BATCH_AGAIN_US 100000
 
 static void batch_arm(struct execution *execution)
 {
@@ -305,11 +335,11 @@ static void batch_arm(struct execution *execution)
 	if (execution->batch.in_flight) {
 		return;
 	}
-	if (execution->log.text.len - stored_bytes >= BATCH_BYTES) {
+	if (execution->log.text.len - stored_bytes >= BATCH_BYTES && !execution->batch.failed) {
 		batch_start(execution);
 	} else if (execution->batch_timer.entry.index == 0) {
 		execution->batch_timer.run = batch_run;
-		int64_t wait_us = execution->guild->settings.token_batch_us;
+		int64_t wait_us = execution->batch.failed ? BATCH_AGAIN_US : execution->guild->settings.token_batch_us;
 		if (loop_timer_set(loop, &execution->batch_timer, loop_now_us(loop) + wait_us) != ERR_OK) {
 			batch_start(execution);
 		}
@@ -348,7 +378,7 @@ static void batch_start(struct execution *execution)
 		batch->in_flight = true;
 	} else {
 		execution->batch_timer.run = batch_run;
-		(void)!loop_timer_set(execution->shard->loop, &execution->batch_timer, loop_now_us(execution->shard->loop) + 50000);
+		(void)!loop_timer_set(execution->shard->loop, &execution->batch_timer, loop_now_us(execution->shard->loop) + BATCH_AGAIN_US);
 	}
 }
 
@@ -364,6 +394,7 @@ static void batch_done(struct write_job *job)
 	struct token_batch *batch = container_of(job, struct token_batch, job);
 	struct execution *execution = batch->execution;
 	batch->in_flight = false;
+	batch->failed = job->result != ERR_OK;
 	if (job->result == ERR_OK) {
 		execution->items_stored = batch->item_end;
 	}

@@ -118,6 +118,13 @@ static struct str event_text(struct execution *execution)
 
 /* ---- tx1 ---- */
 
+/* Of the room for tx2: there will be none. */
+static void room_drop(struct execution *execution)
+{
+	execution->has_room = false;
+	command_unreserve(execution->guild->commands);
+}
+
 static void record_fill_row(struct execution *execution, struct log_row *row)
 {
 	*row = (struct log_row){.kinds = LOG_AUDIT | LOG_LEDGER | LOG_EVENT,
@@ -175,10 +182,10 @@ enum err record_submit(struct execution *execution)
 	if (err != ERR_OK) {
 		return err;
 	}
+	execution->has_room = true;
 	err = command_submit(&record->base, false);
-	execution->has_room = err == ERR_OK;
 	if (err != ERR_OK) {
-		command_unreserve(guild->commands);
+		room_drop(execution);
 	}
 	return err;
 }
@@ -259,8 +266,7 @@ static void record_finish(struct command *command)
 	struct record_command *record = (struct record_command *)command;
 	struct execution *execution = record->execution;
 	if (command->result != ERR_OK) {
-		command_unreserve(execution->guild->commands);
-		execution->has_room = false;
+		room_drop(execution);
 		flow_refused(execution, command->result, record->denied ? command->log_seq[0] : 0, command->log_time_us[0]);
 		return;
 	}

@@ -14,6 +14,7 @@ struct settle_command {
 
 static enum err command_apply(struct command *command, struct db *db);
 static void command_finish(struct command *command);
+static enum err texts_fill(struct guild *guild, struct arena *arena, const struct caller *caller, int64_t end_us, struct settle_input *input);
 static void settle_submit(struct execution *execution);
 static void retry_run(struct loop_timer *timer, struct loop *loop);
 
@@ -48,8 +49,8 @@ static int outcome_of(int status)
 	return outcomes[status];
 }
 
-enum err settle_entry(struct guild *guild, struct arena *arena, const struct settle_input *input, const struct caller *caller,
-		      int64_t end_us, struct str *out)
+/* The closing audit entry and the event. */
+static enum err texts_fill(struct guild *guild, struct arena *arena, const struct caller *caller, int64_t end_us, struct settle_input *input)
 {
 	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, input->owner);
 	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, input->agent);
@@ -70,7 +71,14 @@ enum err settle_entry(struct guild *guild, struct arena *arena, const struct set
 				    .outcome = outcome_of(input->status),
 				    .code = completed ? STR_NONE : err_row(err_public(input->err))->code,
 				    .error_message = completed ? STR_NONE : input->error_message};
-	return audit_entry_put(arena, &entry, out);
+	input->event_data = arena_format(arena, "{\"execution_id\":\"%s\",\"agent_id\":\"%s\",\"status\":\"%.*s\",\"duration_ms\":%lld}",
+					 execution.text, agent.text, STR_FMT(execution_status_word(input->status)),
+					 (long long)input->duration_ms);
+	input->topics = arena_format(arena, "execution:%s agent:%s", execution.text, agent.text);
+	if (input->event_data.at == NULL || input->topics.at == NULL) {
+		return ERR_LIMIT;
+	}
+	return audit_entry_put(arena, &entry, &input->entry);
 }
 
 /* ---- on the writer ---- */
@@ -88,11 +96,16 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	if (err == ERR_OK) {
 		err = turn_settle(db, input, now_us);
 	}
+	if (err == ERR_CONFLICT && input->session != 0) {
+		/* By a try whose commit was taken for a failure: whom it gave the turn has not heard of it. */
+		enum err found = turn_running(db, input->session, &out->next_queued);
+		return found != ERR_OK ? found : err;
+	}
 	if (err == ERR_OK && input->session != 0) {
 		int messages = input->rollback ? -1 : keeps_text ? 1 : 0;
 		err = turn_session_leave(db, input->session, messages, now_us, &open_left);
 	}
-	if (err == ERR_OK && open_left > 0 && !waited) {
+	if (err == ERR_OK && open_left > 0 && !waited && !input->hold_queue) {
 		err = turn_promote(db, input->session, &out->next_queued);
 	}
 	if (err == ERR_OK && (completed || input->own_fault)) {
@@ -102,8 +115,6 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	if (err != ERR_OK) {
 		return err;
 	}
-	struct id_text execution = id_format(&guild->id_secret, ID_EXECUTION, input->id);
-	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, input->agent);
 	struct log_row row = {.kinds = LOG_AUDIT | LOG_LEDGER | LOG_EVENT | (completed ? LOG_JOB : 0),
 			      .workspace = input->workspace,
 			      .principal = input->owner,
@@ -115,14 +126,9 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 			      .entry = input->entry,
 			      .cost_unknown = input->cost_unknown,
 			      .event_type = STR("execution_ended"),
+			      .event_data = input->event_data,
+			      .topics = input->topics,
 			      .job = completed ? STR("episode") : STR_NONE};
-	row.event_data = arena_format(command->arena, "{\"execution_id\":\"%s\",\"agent_id\":\"%s\",\"status\":\"%.*s\",\"duration_ms\":%lld}",
-				      execution.text, agent.text, STR_FMT(execution_status_word(input->status)),
-				      (long long)input->duration_ms);
-	row.topics = arena_format(command->arena, "execution:%s agent:%s", execution.text, agent.text);
-	if (row.event_data.at == NULL || row.topics.at == NULL) {
-		return ERR_MEMORY;
-	}
 	return command_log(command, db, &row);
 }
 
@@ -199,8 +205,7 @@ static enum err settle_fill(struct settle_command *settle)
 	if (input->delta_lens.at == NULL) {
 		return ERR_LIMIT;
 	}
-	return settle_entry(execution->guild, &execution->arena, input, &execution->caller, env_wall_us(execution->guild->env),
-			    &input->entry);
+	return texts_fill(execution->guild, &execution->arena, &execution->caller, env_wall_us(execution->guild->env), input);
 }
 
 void settle_begin(struct execution *execution)
@@ -213,6 +218,10 @@ void settle_begin(struct execution *execution)
 	}
 	stream_end_fill(execution);
 	execution->was_queued = execution->state == STATE_QUEUED;
+	if (execution->was_queued) {
+		/* Its own time had not begun. */
+		execution->deadline_mono_us = execution->finished_mono_us + execution->guild->settings.total_timeout_us;
+	}
 	flow_enter_state(execution, STATE_SETTLE, execution->end_reason);
 	settle_submit(execution);
 }
@@ -226,33 +235,44 @@ static void settle_later(struct execution *execution)
 	if (loop_now_us(loop) + wait_us > execution->deadline_mono_us ||
 	    loop_timer_set(loop, &execution->retry_timer, loop_now_us(loop) + wait_us) != ERR_OK) {
 		if (execution->has_room) {
-			command_unreserve(execution->guild->commands);
 			execution->has_room = false;
+			command_unreserve(execution->guild->commands);
 		}
 		execution->end_err = ERR_STORE_UNAVAILABLE;
+		execution->end_reason = "the store does not commit";
 		execution->log.end.completed = false;
 		execution->log.end.err = ERR_STORE_UNAVAILABLE;
 		flow_over(execution, STATE_FAILED, 0, 0);
 	}
 }
 
-/* The room set aside for tx2 before tx1 is used up by each try and asked for again for the next; not having it only delays. */
-static void settle_submit(struct execution *execution)
+static struct settle_command *settle_make(struct execution *execution)
 {
 	struct settle_command *settle = (struct settle_command *)command_new(execution->guild->commands, &settle_row, &execution->arena,
 									     execution->shard->loop, &execution->caller,
 									     sizeof(*settle));
 	if (settle == NULL) {
-		settle_later(execution);
-		return;
+		return NULL;
 	}
 	settle->execution = execution;
 	settle->guild = execution->guild;
-	if (settle_fill(settle) != ERR_OK || command_submit(&settle->base, execution->has_room) != ERR_OK) {
-		settle_later(execution);
-		return;
+	return settle_fill(settle) == ERR_OK ? settle : NULL;
+}
+
+/* The room set aside before tx1 goes with the job; a try without one has to find room like any other. */
+static void settle_submit(struct execution *execution)
+{
+	if (execution->settle == NULL) {
+		execution->settle = settle_make(execution);
 	}
-	execution->has_room = false;
+	if (execution->settle != NULL) {
+		execution->settle->input.hold_queue = execution->shard->draining;
+	}
+	if (execution->settle == NULL || command_submit(&execution->settle->base, execution->has_room) != ERR_OK) {
+		settle_later(execution);
+	} else {
+		execution->has_room = false;
+	}
 }
 
 static void retry_run(struct loop_timer *timer, struct loop *loop)
@@ -269,6 +289,7 @@ static void command_finish(struct command *command)
 		return;
 	}
 	if (command->result != ERR_OK && command->result != ERR_CONFLICT) {
+		/* Not having room for the next try only delays it. */
 		execution->has_room = command_reserve(execution->guild->commands) == ERR_OK;
 		settle_later(execution);
 		return;
@@ -330,7 +351,7 @@ enum err settle_interrupted(struct guild *guild, struct arena *arena, const stru
 	int64_t now_us = env_wall_us(guild->env);
 	int64_t duration_ms = (now_us - turn->started_at_us) / 1000;
 	input->duration_ms = duration_ms > 0 ? duration_ms : 1;
-	err = settle_entry(guild, arena, input, &caller, now_us, &input->entry);
+	err = texts_fill(guild, arena, &caller, now_us, input);
 	if (err != ERR_OK) {
 		return err;
 	}

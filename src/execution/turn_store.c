@@ -22,17 +22,22 @@ static const struct db_sql SQL_TURN_SETTLE = {
 	"UPDATE turn SET status = ?2, answer = ?3, has_answer = ?4, partial = ?5, rolled_back = ?6, delta_lens = ?7, ended_at = ?8, "
 	"duration_ms = ?9, error_code = ?10, error_message = ?11, tokens_in = ?12, tokens_out = ?13, estimated = ?14, cost_unknown = ?15, "
 	"epoch = ?16, seq_last = ?17, truncated = ?18, finish_reason = ?19, provider = ?20, model = ?21 WHERE id = ?1 AND status <= 2"};
-static const struct db_sql SQL_TURN_RUNNING = {
-	"SELECT id, status FROM turn WHERE session = ?1 ORDER BY id DESC LIMIT 128"};
+static const struct db_sql SQL_TURN_FIRST_OPEN = {
+	"SELECT id FROM turn WHERE session = ?1 AND status <= 2 AND status = ?2 ORDER BY id LIMIT 1"};
+static const struct db_sql SQL_TURN_PROMOTE_ALL = {
+	"UPDATE turn SET status = 2 WHERE id IN (SELECT min(o.id) FROM turn o WHERE o.status <= 2 AND o.session IS NOT NULL GROUP BY o.session "
+	"HAVING max(o.status) = 1)"};
 static const struct db_sql SQL_TURN_PROMOTE = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
 static const struct db_sql SQL_TURN_STATUS = {"SELECT status FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_GET = {"SELECT " TURN_COLUMNS " FROM turn WHERE id = ?1"};
-static const struct db_sql SQL_TURN_OPEN = {"SELECT " TURN_COLUMNS " FROM turn WHERE status <= 2 ORDER BY id"};
+static const struct db_sql SQL_TURN_OPEN = {"SELECT " TURN_COLUMNS " FROM turn WHERE status <= 2 ORDER BY session, id"};
 static const struct db_sql SQL_TURN_BACK = {"SELECT " TURN_COLUMNS " FROM turn WHERE id < ?1 ORDER BY id DESC LIMIT ?2"};
 static const struct db_sql SQL_TURN_BACK_SESSION = {
 	"SELECT " TURN_COLUMNS " FROM turn WHERE session = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2"};
 static const struct db_sql SQL_BATCH_INSERT = {
-	"INSERT INTO token_batch (execution, seq_first, seq_last, epoch, delta_lens, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"};
+	"INSERT INTO token_batch (execution, seq_first, seq_last, epoch, delta_lens, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+	"ON CONFLICT (execution, seq_first) DO UPDATE SET seq_last = excluded.seq_last, delta_lens = excluded.delta_lens, "
+	"body = excluded.body"}; /* a try whose commit was taken for a failure left a shorter one */
 static const struct db_sql SQL_BATCH_READ = {
 	"SELECT delta_lens, body FROM token_batch WHERE execution = ?1 ORDER BY seq_first"};
 
@@ -145,28 +150,20 @@ enum err turn_settle(struct db *db, const struct settle_input *input, int64_t no
 	return err;
 }
 
-static enum err session_find_status(struct db *db, int64_t session, int status, bool oldest, int64_t *id)
+/* The oldest of a session that is queued, or running; 0: none. */
+static enum err first_open(struct db *db, int64_t session, int status, int64_t *id)
 {
-	struct db_stmt *stmt = db_use(db, &SQL_TURN_RUNNING);
-	bool row;
-	enum err err;
+	struct db_stmt *stmt = db_use(db, &SQL_TURN_FIRST_OPEN);
+	bool found;
 	*id = 0;
 	db_bind_int(stmt, 1, session);
-	while ((err = db_step(stmt, &row)) == ERR_OK && row) {
-		if (db_int(stmt, 1) == status) {
-			*id = db_int(stmt, 0);
-			if (!oldest) {
-				break;
-			}
-		}
-	}
-	db_reset(stmt);
-	return err;
+	db_bind_int(stmt, 2, status);
+	return one_int(stmt, id, &found);
 }
 
 enum err turn_running(struct db *db, int64_t session, int64_t *id)
 {
-	return session_find_status(db, session, EXECUTION_RUNNING, false, id);
+	return first_open(db, session, EXECUTION_RUNNING, id);
 }
 
 enum err turn_waits(struct db *db, int64_t id, bool *waits)
@@ -182,13 +179,18 @@ enum err turn_waits(struct db *db, int64_t id, bool *waits)
 
 enum err turn_promote(struct db *db, int64_t session, int64_t *id)
 {
-	enum err err = session_find_status(db, session, EXECUTION_QUEUED, true, id);
+	enum err err = first_open(db, session, EXECUTION_QUEUED, id);
 	if (err != ERR_OK || *id == 0) {
 		return err;
 	}
 	struct db_stmt *stmt = db_use(db, &SQL_TURN_PROMOTE);
 	db_bind_int(stmt, 1, *id);
 	return db_run(stmt);
+}
+
+enum err turn_promote_all(struct db *db)
+{
+	return db_run(db_use(db, &SQL_TURN_PROMOTE_ALL));
 }
 
 static void turn_of(struct db_stmt *stmt, struct turn *out)

@@ -39,6 +39,7 @@ struct fetch {
 	struct loop *home;
 	int64_t execution, after_seq, after_epoch;
 	enum bus_form form;
+	bool owned;                  /* the owner's loop knows the execution */
 	bool found, ended;
 	int64_t epoch, seq_first, seq_last;
 	unsigned count;
@@ -132,6 +133,11 @@ static void deliver(struct bus_subscriber *subscriber, struct bus_event *event)
 		return;
 	}
 	viewer->live_seen = event->seq > viewer->live_seen ? event->seq : viewer->live_seen;
+	if (viewer->state == VIEWER_LIVE && event->seq < viewer->next_seq && event->ends_stream) {
+		/* The cursor it came with lies behind the end. */
+		viewer_over(viewer, ERR_OK);
+		return;
+	}
 	if (viewer->state != VIEWER_LIVE || event->seq < viewer->next_seq) {
 		return;
 	}
@@ -193,6 +199,7 @@ static void fetch_at_owner(struct loop_note *note, struct loop *loop)
 {
 	struct fetch *fetch = container_of(note, struct fetch, note);
 	struct execution *execution = map_get(&fetch->engine->shards[loop_number(loop)].by_id, (uint64_t)fetch->execution);
+	fetch->owned = execution != NULL;
 	if (execution != NULL && execution->recorded) {
 		fetch_fill(fetch, &execution->log);
 	}
@@ -251,6 +258,10 @@ static enum err fetch_read(struct read_job *job, struct db *db)
 	struct stream_log log;
 	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
 	enum err err = turn_get(db, &arena, fetch->execution, &turn);
+	if (err == ERR_OK && !fetch->owned && turn.status <= EXECUTION_RUNNING) {
+		/* Its end could not be written, and nobody runs it: nothing more comes before recovery. */
+		err = ERR_STORE_UNAVAILABLE;
+	}
 	if (err == ERR_OK) {
 		err = turn_log(fetch->engine->guild, &arena, &turn, &log);
 		if (err == ERR_OK) {
