@@ -321,6 +321,7 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .tables = route_tables,
 				       .ctx = guild,
 				       .authenticate = authenticate,
+				       .limited = ops_limited,
 				       .secret = &guild->id_secret,
 				       .loop_count = guild->loop_count,
 				       .head_timeout_us = config_number(c, CONFIG_http_head_timeout),

@@ -191,7 +191,7 @@ void app_destroy(struct guild **guild_at)
 		loop_turn(guild->loops[i], 0);
 	}
 	engine_destroy(&guild->engine);
-	ops_destroy(&guild->ops);
+	ops_destroy(guild, &guild->ops);
 	http_server_destroy(&guild->http);
 	if (guild->openai != NULL) {
 		provider_openai_destroy(&app->openai);

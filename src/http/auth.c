@@ -65,7 +65,25 @@ static bool rate_admit(struct http_request_private *priv)
 	priv->limited = true;
 	priv->rate = http_limit_take(server->slots, limit_key(priv), options->rate_per_s, options->rate_burst,
 				     priv->pub.started_us);
+	if (priv->rate.retry_after_ms && priv->pub.signed_in && options->limited) {
+		options->limited(options->ctx, priv->pub.loop, &priv->pub.caller, priv->pub.route->action ? priv->pub.route->action : "get");
+	}
 	return !priv->rate.retry_after_ms || http_request_refuse(priv, ERR_RATE_LIMITED, NULL);
+}
+
+int64_t http_server_limit(struct http_server *server, struct loop *loop, const struct caller *caller, const char *action)
+{
+	const struct http_options *options = &server->options;
+
+	if (!server->slots) {
+		return 0;
+	}
+	struct http_rate rate = http_limit_take(server->slots, (uint64_t)caller->principal, options->rate_per_s, options->rate_burst,
+						loop_now_us(loop));
+	if (rate.retry_after_ms && options->limited) {
+		options->limited(options->ctx, loop, caller, action);
+	}
+	return rate.retry_after_ms;
 }
 
 bool http_auth_admit(struct http_request_private *priv)

@@ -180,6 +180,8 @@ struct http_options {
 	void *ctx;                              /* given to handlers */
 	/* Looks up a bearer token. ERR_UNAUTHENTICATED. On the request's loop, must not block. */
 	enum err (*authenticate)(void *ctx, struct str token, int64_t wall_us, struct caller *out);
+	/* A signed-in caller was turned away by the rate limit. action: of the route, static; NULL members are skipped. */
+	void (*limited)(void *ctx, struct loop *loop, const struct caller *caller, const char *action);
 	struct siphash_key *secret;             /* for ids in request ids; may be NULL */
 	unsigned loop_count;
 	int64_t head_timeout_us, body_rate_bytes, sign_in_timeout_us, idle_timeout_us, ws_ping_us, ws_close_us, sse_comment_us;
@@ -198,6 +200,10 @@ enum err http_server_accepted(struct loop *loop, int fd, const struct conn_addre
 void http_server_drain(struct http_server *server, struct loop *loop);
 /* On each loop: closes WebSockets (4001) and streams that were signed in with that token (token != 0), or by that principal. */
 void http_server_revoke(struct http_server *server, struct loop *loop, int64_t token, int64_t principal);
+
+/* Takes one from the caller's rate, for doors that are not requests (messages of a WebSocket): 0, or how long to wait in ms; then
+ * options.limited was told. On the caller's loop. */
+int64_t http_server_limit(struct http_server *server, struct loop *loop, const struct caller *caller, const char *action);
 
 /* All rows, for openapi.json, docs and tests. */
 const struct http_route *const *http_server_routes(const struct http_server *server);

@@ -9,6 +9,7 @@
 
 struct ops {
 	struct buf openapi;
+	struct flood *flood;
 };
 
 static const struct http_member events_query[] = {
@@ -63,15 +64,23 @@ enum err ops_create(struct guild *guild, struct ops **out)
 	}
 	buf_init(&ops->openapi, OPENAPI_BYTES_MAX);
 	enum err err = openapi_render(http_server_routes(guild->http), &ops->openapi);
+	err = err == ERR_OK ? flood_create(guild, &ops->flood) : err;
 	if (err != ERR_OK) {
-		ops_destroy(out);
+		ops_destroy(guild, out);
 	}
 	return err;
 }
 
-void ops_destroy(struct ops **ops)
+void ops_limited(void *ctx, struct loop *loop, const struct caller *caller, const char *action)
+{
+	struct guild *guild = ctx;
+	flood_count(guild->ops->flood, loop, caller, action);
+}
+
+void ops_destroy(struct guild *guild, struct ops **ops)
 {
 	if (*ops != NULL) {
+		flood_destroy(guild, &(*ops)->flood);
 		buf_fini(&(*ops)->openapi);
 		mem_free(*ops);
 		*ops = NULL;

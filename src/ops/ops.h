@@ -17,7 +17,9 @@ struct ops;
 /* After http_server_create (it reads the rows); sets nothing in guild: store the result in guild->ops before the loops run. ERR_MEMORY,
  * ERR_LIMIT. */
 enum err ops_create(struct guild *guild, struct ops **out) MUST_USE;
-void ops_destroy(struct ops **ops);
+void ops_destroy(struct guild *guild, struct ops **ops);
+/* A signed-in caller was turned away by the rate limit: counted, and written to the audit log once a second (http_options.limited). */
+void ops_limited(void *guild, struct loop *loop, const struct caller *caller, const char *action);
 
 /* /v1/ws, /v1/events, /v1/audit, /healthz, /readyz, /metrics, /openapi.json */
 extern const struct http_route ops_routes[];

@@ -23,6 +23,14 @@ void ops_openapi_handle(struct http_request *request, void *ctx);
 void audit_list_handle(struct http_request *request, void *ctx);
 void audit_verify_handle(struct http_request *request, void *ctx);
 
+/* ---- flood.c: what the rate limit turned away, counted for the audit log ---- */
+struct flood;
+enum err flood_create(struct guild *guild, struct flood **out) MUST_USE;
+/* No loop runs any more. */
+void flood_destroy(struct guild *guild, struct flood **flood);
+/* On loop. action is static text. */
+void flood_count(struct flood *flood, struct loop *loop, const struct caller *caller, const char *action);
+
 /* ---- openapi.c: pure ---- */
 /* The OpenAPI 3.1 document of all rows. ERR_LIMIT. */
 enum err openapi_render(const struct http_route *const *tables, struct buf *out) MUST_USE;

@@ -253,6 +253,13 @@ static bool role_fits(const struct socket_row *row, enum role role)
 	return role == ROLE_AGENT ? row->agent_ok : role >= row->role_min;
 }
 
+/* Messages count against the same rate as requests: no door is a way around it. */
+static bool rate_admits(struct client *client, const struct socket_row *row)
+{
+	struct loop *loop = websocket_loop(client->socket);
+	return http_server_limit(client->guild->http, loop, websocket_caller(client->socket), row->type) == 0;
+}
+
 static void message_dispatch(struct message *message)
 {
 	struct client *client = message->client;
@@ -271,6 +278,10 @@ static void message_dispatch(struct message *message)
 	}
 	if (client->signed_in && !role_fits(row, websocket_caller(client->socket)->role)) {
 		socket_answer_error(client, message->ref, ERR_PERMISSION, NULL);
+		return;
+	}
+	if (client->signed_in && !rate_admits(client, row)) {
+		socket_answer_error(client, message->ref, ERR_RATE_LIMITED, NULL);
 		return;
 	}
 	const char *fault = http_members_fault(message->arena, row->members, message->body, &pointer);
