@@ -80,6 +80,21 @@ struct engine_shard *engine_shard_of(struct engine *engine, int64_t execution)
 	return &engine->shards[id_loop(execution) % engine->shard_count];
 }
 
+static uint64_t hint_bit(int64_t session)
+{
+	return (uint64_t)session * UINT64_C(0x9e3779b97f4a7c15) % (ENGINE_HINT_WORDS * 64);
+}
+
+void engine_queue_hint_set(struct engine *engine, int64_t session)
+{
+	engine->queue_hints[hint_bit(session) / 64] |= UINT64_C(1) << hint_bit(session) % 64;
+}
+
+bool engine_queue_hint(const struct engine *engine, int64_t session)
+{
+	return (engine->queue_hints[hint_bit(session) / 64] >> hint_bit(session) % 64 & 1) != 0;
+}
+
 size_t engine_running(const struct engine *engine, const struct loop *loop)
 {
 	const struct engine_shard *shard = &engine->shards[loop_number(loop)];

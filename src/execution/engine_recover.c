@@ -91,6 +91,8 @@ static enum err revive_one(struct engine *engine, int64_t id)
 	}
 	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
 		engine_dequeue(engine, id);
+	} else if (err == ERR_OK) {
+		engine_queue_hint_set(engine, turn.session);
 	}
 	arena_fini(&arena);
 	return err;

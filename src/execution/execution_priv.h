@@ -41,11 +41,15 @@ struct engine_shard {
 	struct loop_timer drain_timer; /* at its end what still runs is interrupted */
 };
 
+#define ENGINE_HINT_WORDS 1024
+
 struct engine {
 	struct guild *guild;
 	struct engine_shard *shards; /* by loop number */
 	unsigned shard_count;
-	struct execution **revived;  /* flows made by recovery, started with their loops */
+	/* Writer's: sessions (by hash) in which a message has ever waited. A bit that is set costs one look when a run of that session ends;
+	 * a bit that is not set saves it. Never cleared, so a rollback cannot make it wrong. */
+	uint64_t queue_hints[ENGINE_HINT_WORDS];
 };
 
 /* The columns of turn that make a record. Texts are borrowed. */
@@ -127,6 +131,8 @@ struct execution {
 	int64_t tokens_in, tokens_out;
 	char finish_reason_text[32];
 	char user_topic[48], execution_topic[64];
+	uint64_t topic_hashes[2];    /* of execution_topic and user_topic */
+	char source[64];             /* "<execution>:<epoch>" */
 };
 
 /* ---- flow.c ---- */
@@ -163,6 +169,9 @@ enum err record_refusal_submit(struct execution *execution) MUST_USE;
 void settle_begin(struct execution *execution);
 int execution_status_of(enum err err);
 enum execution_state execution_state_of(enum err err);
+/* On the writer, or before it runs: a message waits in that session; may one be waiting there? */
+void engine_queue_hint_set(struct engine *engine, int64_t session);
+bool engine_queue_hint(const struct engine *engine, int64_t session);
 /* Starts the next of a session on the loop that owns it. */
 void engine_dequeue(struct engine *engine, int64_t execution);
 void engine_stop_execution(struct engine *engine, int64_t execution, enum err why, const char *reason, bool rollback);
@@ -196,7 +205,7 @@ enum err settle_interrupted(struct guild *guild, struct arena *arena, const stru
 enum err turn_insert(struct db *db, const struct turn *turn) MUST_USE;
 /* *open_before: turns open in the session before this one. ERR_SESSION_BUSY when it is open_max or more; ERR_SESSION_NOT_FOUND. */
 enum err turn_session_enter(struct db *db, int64_t session, int64_t agent, int64_t now_us, int64_t open_max, int64_t *open_before) MUST_USE;
-enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_t now_us, int64_t *open_left) MUST_USE;
+enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_t now_us) MUST_USE;
 enum err turn_settle(struct db *db, const struct settle_input *input, int64_t now_us) MUST_USE;
 /* True when the turn is still queued (nobody gave it its turn). */
 enum err turn_waits(struct db *db, int64_t id, bool *waits) MUST_USE;

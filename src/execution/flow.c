@@ -72,6 +72,8 @@ static struct execution *flow_alloc(struct engine_shard *shard, const struct cal
 	execution->action = "chat";
 	snprintf(execution->user_topic, sizeof(execution->user_topic), "user:%s", execution->user_text.text);
 	snprintf(execution->execution_topic, sizeof(execution->execution_topic), "execution:%s", execution->id_text.text);
+	execution->topic_hashes[0] = bus_topic_hash(guild->bus, str_of(execution->execution_topic));
+	execution->topic_hashes[1] = bus_topic_hash(guild->bus, str_of(execution->user_topic));
 	arena_init(&execution->arena, LIMIT_FLOW_ARENA_BYTES);
 	list_init(&execution->link);
 	list_init(&execution->step_task.link);

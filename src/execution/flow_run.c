@@ -92,6 +92,7 @@ static void log_open(struct execution *execution)
 						 .agent_name = execution->agent_name,
 						 .provider = execution->provider_name[0] != 0 ? str_of(execution->provider_name) : STR_NONE,
 						 .model = execution->model[0] != 0 ? str_of(execution->model) : STR_NONE};
+	snprintf(execution->source, sizeof(execution->source), "%s:%lld", execution->id_text.text, (long long)execution->log.epoch);
 }
 
 static void call_step(struct execution *execution)
@@ -135,13 +136,11 @@ void flow_publish(struct execution *execution, int64_t seq)
 	struct bus *bus = execution->guild->bus;
 	struct str topics[2] = {str_of(execution->execution_topic), str_of(execution->user_topic)};
 	unsigned topic_count = execution->stream ? 2 : 1;
-	if (!bus_topic_wanted(bus, topics[0]) && !(execution->stream && bus_topic_wanted(bus, topics[1]))) {
+	const uint64_t *hashes = execution->topic_hashes;
+	if (!bus_hash_wanted(bus, hashes[0]) && !(execution->stream && bus_hash_wanted(bus, hashes[1]))) {
 		return;
 	}
 	struct buf *scratch = &execution->shard->scratch;
-	char source[64];
-	struct str id = id_str(&execution->id_text);
-	snprintf(source, sizeof(source), "%.*s:%lld", STR_FMT(id), (long long)execution->log.epoch);
 	buf_clear(scratch);
 	stream_log_json(&execution->log, seq, scratch);
 	struct bus_event_parts parts = {.topics = topics,
@@ -151,7 +150,8 @@ void flow_publish(struct execution *execution, int64_t seq)
 					.seq = seq,
 					.ends_stream = execution->log.ended && seq == stream_log_seq_last(&execution->log),
 					.type = stream_log_type(&execution->log, seq),
-					.source = str_of(source),
+					.source = str_of(execution->source),
+					.hashes = hashes,
 					.data = buf_str(scratch)};
 	struct bus_event *event;
 	if (buf_err(scratch) == ERR_OK && bus_event_make(&parts, &event) == ERR_OK) {

@@ -215,6 +215,9 @@ static enum err session_old_apply(struct record_command *record, struct db *db, 
 		return err;
 	}
 	record->queued = open_before > 0;
+	if (record->queued) {
+		engine_queue_hint_set(execution->shard->engine, execution->session_id);
+	}
 	if (record->queued && execution->on_busy != BUSY_ENQUEUE) {
 		return turn_running(db, execution->session_id, &record->running);
 	}

@@ -87,7 +87,6 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 {
 	struct guild *guild = ((struct settle_command *)command)->guild;
 	int64_t now_us = command_now_us(command);
-	int64_t open_left = 0;
 	bool completed = input->status == EXECUTION_COMPLETED;
 	bool keeps_text = completed || (input->status == EXECUTION_CANCELLED && input->answer.len > 0);
 	bool waited = false;
@@ -103,9 +102,9 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	}
 	if (err == ERR_OK && input->session != 0) {
 		int messages = input->rollback ? -1 : keeps_text ? 1 : 0;
-		err = turn_session_leave(db, input->session, messages, now_us, &open_left);
+		err = turn_session_leave(db, input->session, messages, now_us);
 	}
-	if (err == ERR_OK && open_left > 0 && !waited && !input->hold_queue) {
+	if (err == ERR_OK && engine_queue_hint(guild->engine, input->session) && !waited && !input->hold_queue) {
 		err = turn_promote(db, input->session, &out->next_queued);
 	}
 	if (err == ERR_OK && (completed || input->own_fault)) {

@@ -11,7 +11,7 @@
 #include "wire/utf8.h"
 
 static void start_json(const struct stream_log *log, int64_t seq, struct json_out *json);
-static void update_json(const struct stream_log *log, int64_t seq, struct json_out *json);
+static void update_json(const struct stream_log *log, int64_t seq, struct buf *out);
 static void complete_json(const struct stream_log *log, int64_t seq, struct json_out *json);
 static void error_json(const struct stream_log *log, int64_t seq, struct json_out *json);
 static enum err item_push(struct stream_log *log, size_t end, int64_t tokens);
@@ -146,6 +146,10 @@ void stream_log_json(const struct stream_log *log, int64_t seq, struct buf *out)
 {
 	struct json_out json;
 	check(seq >= 1 && seq <= stream_log_seq_last(log));
+	if (seq > 1 && !seq_is_end(log, seq)) {
+		update_json(log, seq, out);
+		return;
+	}
 	json_begin(&json, out);
 	json_object(&json);
 	json_put_str(&json, STR("type"), stream_log_type(log, seq));
@@ -157,10 +161,8 @@ void stream_log_json(const struct stream_log *log, int64_t seq, struct buf *out)
 		} else {
 			error_json(log, seq, &json);
 		}
-	} else if (seq == 1) {
-		start_json(log, seq, &json);
 	} else {
-		update_json(log, seq, &json);
+		start_json(log, seq, &json);
 	}
 	json_object_end(&json);
 }
@@ -176,17 +178,24 @@ static void start_json(const struct stream_log *log, int64_t seq, struct json_ou
 	json_put_str_or_null(json, STR("model"), log->ids.model);
 }
 
-static void update_json(const struct stream_log *log, int64_t seq, struct json_out *json)
+/* One for each token, so it is put together by hand; the ids are plain text without anything to escape. */
+static void update_json(const struct stream_log *log, int64_t seq, struct buf *out)
 {
 	size_t i = (size_t)(seq - 2);
 	size_t from = i != 0 ? log->items[i - 1].end : 0;
-	json_put_str(json, STR("delta"), str_make(log->text.at + from, log->items[i].end - from));
-	json_put_bool(json, STR("complete"), false);
-	json_name(json, STR("metadata"));
-	json_object(json);
-	json_put_str(json, STR("execution_id"), log->ids.execution);
-	json_put_int(json, STR("tokens_so_far"), log->items[i].tokens_so_far);
-	json_object_end(json);
+	struct json_out delta;
+	buf_put_str(out, STR("{\"type\":\"streaming:update\",\"id\":\""));
+	buf_put_str(out, log->ids.message);
+	buf_put_str(out, STR("\",\"seq\":"));
+	buf_put_i64(out, seq);
+	buf_put_str(out, STR(",\"delta\":"));
+	json_begin(&delta, out);
+	json_str(&delta, str_make(log->text.at + from, log->items[i].end - from));
+	buf_put_str(out, STR(",\"complete\":false,\"metadata\":{\"execution_id\":\""));
+	buf_put_str(out, log->ids.execution);
+	buf_put_str(out, STR("\",\"tokens_so_far\":"));
+	buf_put_i64(out, log->items[i].tokens_so_far);
+	buf_put_str(out, STR("}}"));
 }
 
 static void complete_json(const struct stream_log *log, int64_t seq, struct json_out *json)

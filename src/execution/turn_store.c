@@ -13,11 +13,11 @@ static const struct db_sql SQL_TURN_INSERT = {
 	"resolution, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, 0, ?11, ?12, ?13, 0, 0, 0, 0, ?14, 1, 0, 0, ?15, ?16)"};
 static const struct db_sql SQL_SESSION_ENTER = {
 	"UPDATE session SET message_count = message_count + 1, open_count = open_count + 1, updated_at = ?2, revision = revision + 1, "
-	"agent = coalesce(agent, ?3) WHERE id = ?1 AND open_count < ?4 RETURNING open_count"};
+	"agent = coalesce(agent, ?3) WHERE id = ?1"};
 static const struct db_sql SQL_SESSION_THERE = {"SELECT open_count FROM session WHERE id = ?1"};
 static const struct db_sql SQL_SESSION_LEAVE = {
 	"UPDATE session SET message_count = message_count + ?2, open_count = open_count - 1, updated_at = ?3, revision = revision + 1 "
-	"WHERE id = ?1 RETURNING open_count"};
+	"WHERE id = ?1"};
 static const struct db_sql SQL_TURN_SETTLE = {
 	"UPDATE turn SET status = ?2, answer = ?3, has_answer = ?4, partial = ?5, rolled_back = ?6, delta_lens = ?7, ended_at = ?8, "
 	"duration_ms = ?9, error_code = ?10, error_message = ?11, tokens_in = ?12, tokens_out = ?13, estimated = ?14, cost_unknown = ?15, "
@@ -83,38 +83,30 @@ static enum err one_int(struct db_stmt *stmt, int64_t *out, bool *found)
 
 enum err turn_session_enter(struct db *db, int64_t session, int64_t agent, int64_t now_us, int64_t open_max, int64_t *open_before)
 {
-	struct db_stmt *stmt = db_use(db, &SQL_SESSION_ENTER);
+	struct db_stmt *stmt = db_use(db, &SQL_SESSION_THERE);
 	bool found;
 	db_bind_int(stmt, 1, session);
-	db_bind_int(stmt, 2, now_us);
-	db_bind_int(stmt, 3, agent);
-	db_bind_int(stmt, 4, open_max);
 	enum err err = one_int(stmt, open_before, &found);
 	if (err != ERR_OK) {
 		return err;
 	}
-	if (found) {
-		*open_before -= 1;
-		return ERR_OK;
+	if (!found || *open_before >= open_max) {
+		return found ? ERR_SESSION_BUSY : ERR_SESSION_NOT_FOUND;
 	}
-	stmt = db_use(db, &SQL_SESSION_THERE);
+	stmt = db_use(db, &SQL_SESSION_ENTER);
 	db_bind_int(stmt, 1, session);
-	err = one_int(stmt, open_before, &found);
-	if (err != ERR_OK) {
-		return err;
-	}
-	return found ? ERR_SESSION_BUSY : ERR_SESSION_NOT_FOUND;
+	db_bind_int(stmt, 2, now_us);
+	db_bind_int(stmt, 3, agent);
+	return db_run(stmt);
 }
 
-enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_t now_us, int64_t *open_left)
+enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_t now_us)
 {
 	struct db_stmt *stmt = db_use(db, &SQL_SESSION_LEAVE);
-	bool found;
-	*open_left = 0;
 	db_bind_int(stmt, 1, session);
 	db_bind_int(stmt, 2, messages);
 	db_bind_int(stmt, 3, now_us);
-	return one_int(stmt, open_left, &found);
+	return db_run(stmt);
 }
 
 enum err turn_settle(struct db *db, const struct settle_input *input, int64_t now_us)
