@@ -280,9 +280,10 @@ static void fetch_read_done(struct read_job *job)
 		fetch_free(fetch);
 	} else if (job->result != ERR_OK) {
 		struct execution_viewer *viewer = fetch->viewer;
+		enum err err = job->result;
 		viewer->fetch = NULL;
 		fetch_free(fetch);
-		viewer_over(viewer, job->result);
+		viewer_over(viewer, err);
 	} else {
 		viewer_take(fetch->viewer, fetch);
 	}

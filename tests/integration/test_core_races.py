@@ -226,13 +226,19 @@ def test_an_end_taken_for_a_failure_still_hands_the_turn_on(make_server_with_pro
 @failpoints
 def test_an_end_that_cannot_be_written_is_never_complete(make_server_with_provider, provider):
     """AC-34: streaming:error store_unavailable; recovery settles it."""
-    server = make_server_with_provider(env={"GUILD_STORE_TOKEN_BATCH": 10, "GUILD_EXECUTION_TOTAL_TIMEOUT": 1})
+    server = make_server_with_provider(env={"GUILD_STORE_TOKEN_BATCH": 10, "GUILD_EXECUTION_TOTAL_TIMEOUT": 1,
+                                             "GUILD_EXECUTION_KEEP_FINISHED": 0})
     server.restart(GUILD_FAILPOINT=",".join(f"before_commit=err@{n}" for n in range(2, 17)))
     with server.stream("hello") as stream:
         events = stream.collect()
     execution = stream.headers["x-execution-id"]
     assert (events[-1].event, events[-1].data["code"]) == ("streaming:error", "store_unavailable")
     assert [e.event for e in events].count("streaming:complete") == 0
+
+    def nobody_has_it():
+        with server.events(execution, after=0) as late:
+            return late.collect() == []
+    wait_for(nobody_has_it, "the stream to leave the memory, and a viewer of it to end")
     server.restart(GUILD_FAILPOINT="")
     assert server.execution(execution)["status"] == "interrupted"
     check_stream(server, execution)
