@@ -1,9 +1,11 @@
 /* app.c - builds the whole program in one place and names its drivers. */
 #include "app/app.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -267,6 +269,16 @@ static enum err step_keyring(struct guild *guild, char *detail)
 	return err;
 }
 
+/* Said at start: every run would fail without it. */
+static enum err ca_file_check(struct str path, char *detail)
+{
+	if (path.len == 0 || access(path.at, R_OK) == 0) {
+		return ERR_OK;
+	}
+	snprintf(detail, DETAIL_BYTES, "[openai] ca_file = %.120s cannot be read: %s", path.at, strerror(errno));
+	return ERR_CONFIG;
+}
+
 static enum err step_providers(struct guild *guild, char *detail)
 {
 	struct app *app = guild->app;
@@ -276,6 +288,9 @@ static enum err step_providers(struct guild *guild, char *detail)
 	if (err == ERR_OK && config_number(guild->config, CONFIG_providers_builtin) == 1) {
 		err = provider_builtin_create(&app->builtin);
 		guild->builtin = err == ERR_OK ? &app->builtin : NULL;
+	}
+	if (err == ERR_OK) {
+		err = ca_file_check(config_text(guild->config, CONFIG_openai_ca_file), detail);
 	}
 	if (err != ERR_OK) {
 		return err;
@@ -289,6 +304,7 @@ static enum err step_providers(struct guild *guild, char *detail)
 	struct provider_openai_options options = {.base_url = base_url.len > 0 ? base_url : STR(DEFAULT_BASE_URL),
 						  .model = config_text(guild->config, CONFIG_openai_model),
 						  .api_key = str_of(key != NULL ? key : ""),
+						  .ca_file = config_text(guild->config, CONFIG_openai_ca_file),
 						  .clients = guild->clients,
 						  .client_count = guild->loop_count,
 						  .connect_timeout_us = guild->settings.connect_timeout_us,

@@ -542,6 +542,9 @@ static bool set_handling(struct http_call *call, const struct http_call_options 
 	if (options->cleartext_http2) {
 		bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
 	}
+	if (options->ca_file) {
+		bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
+	}
 	if (options->public_only) {
 		bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
 		bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");

@@ -25,6 +25,7 @@ struct http_call_options {
 	int64_t first_byte_timeout_us;      /* 0: 60 s */
 	int64_t idle_timeout_us;            /* between bytes; 0: 60 s */
 	int64_t total_timeout_us;           /* 0: 600 s */
+	const char *ca_file;                /* certificates (PEM) to trust besides the system's directory; NULL: curl's default. Copied. */
 	bool public_only;                   /* connects to public addresses alone, and through no proxy; others fail as "connect" */
 	bool cleartext_http2;               /* never set by us; plain HTTP/1.1 */
 	/* Status and a few headers are known; called once before the first body, or before done; not at all when no reply came.

@@ -578,6 +578,7 @@ static enum err base_take(struct provider_call *call, struct str base)
 static enum err http_start(struct provider_call *call, const char *method, struct str path, struct str body)
 {
 	const struct provider_openai_options *options = &call->openai->options;
+	bool own_place = call->base_url != NULL;
 	const char *headers[5];
 	size_t count = 0;
 	struct buf url;
@@ -595,7 +596,7 @@ static enum err http_start(struct provider_call *call, const char *method, struc
 	}
 	headers[count] = NULL;
 	buf_init(&url, LIMIT_TARGET_BYTES);
-	buf_put_str(&url, call->base_url ? str_of(call->base_url) : options->base_url);
+	buf_put_str(&url, own_place ? str_of(call->base_url) : options->base_url);
 	buf_put_str(&url, path);
 	err = buf_err(&url);
 	if (err == ERR_OK) {
@@ -608,6 +609,7 @@ static enum err http_start(struct provider_call *call, const char *method, struc
 			.first_byte_timeout_us = options->first_byte_timeout_us,
 			.idle_timeout_us = options->idle_timeout_us,
 			.total_timeout_us = options->total_timeout_us,
+			.ca_file = own_place || options->ca_file.len == 0 ? NULL : options->ca_file.at,
 			.public_only = call->public_only,
 			.head = on_head,
 			.body_bytes = on_body,
@@ -737,6 +739,7 @@ static void openai_free(struct openai *openai)
 {
 	mem_free((char *)openai->options.base_url.at);
 	mem_free((char *)openai->options.model.at);
+	mem_free((char *)openai->options.ca_file.at);
 	mem_free((void *)openai->options.clients);
 	mem_free(atomic_load(&openai->found));
 	keyring_wipe(&openai->key);
@@ -748,9 +751,10 @@ static bool openai_fill(struct openai *openai, const struct provider_openai_opti
 	struct http_client **clients = mem_alloc(options->client_count * sizeof(struct http_client *));
 
 	openai->options = *options;
-	openai->options.base_url = openai->options.model = openai->options.api_key = STR_NONE;
+	openai->options.base_url = openai->options.model = openai->options.api_key = openai->options.ca_file = STR_NONE;
 	openai->options.clients = clients;
 	if (!clients || !text_copy(base_trim(options->base_url), &openai->options.base_url) || !text_copy(options->model, &openai->options.model) ||
+	    !text_copy(options->ca_file, &openai->options.ca_file) ||
 	    keyring_keep(options->api_key, &openai->key) != ERR_OK) {
 		return false;
 	}

@@ -83,6 +83,7 @@ struct provider_openai_options {
 	struct str base_url;              /* "https://api.openai.com/v1": as written by the operator */
 	struct str model;                 /* may be empty: asked of GET {base}/models, must list exactly one */
 	struct str api_key;               /* may be empty */
+	struct str ca_file;               /* may be empty; not for a request with a base_url of its own */
 	struct http_client *const *clients; /* by loop number */
 	unsigned client_count;
 	int64_t connect_timeout_us, first_byte_timeout_us, idle_timeout_us, total_timeout_us;

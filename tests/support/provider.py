@@ -3,6 +3,7 @@
 
     tests/support/provider.py [PORT]      listens on 127.0.0.1, prints the port on its first line, runs until killed
                                           or until its standard input ends (--stdin)
+        --tls CERTIFICATE KEY             speaks HTTPS with that certificate (PEM files), the control paths too
 
 POST /v1/chat/completions   answers by the next behaviour of the script; without one, echoes word by word
 GET  /v1/models             the models of the script, default one: "test-model"
@@ -34,6 +35,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -365,7 +367,7 @@ async def connection(state, reader, writer):
         writer.close()
 
 
-async def main(port, until_stdin_ends):
+async def main(port, until_stdin_ends, tls):
     loop = asyncio.get_running_loop()
     state = State()
 
@@ -373,7 +375,11 @@ async def main(port, until_stdin_ends):
         reader = Reader()
         return asyncio.StreamReaderProtocol(reader, lambda r, w: connection(state, r, w))
 
-    server = await loop.create_server(protocol, "127.0.0.1", port)
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+    server = await loop.create_server(protocol, "127.0.0.1", port, ssl=context)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     if until_stdin_ends:
@@ -383,19 +389,22 @@ async def main(port, until_stdin_ends):
 
 
 class Provider:
-    """The provider as a child process, for tests written in Python."""
+    """The provider as a child process, for tests written in Python. tls: the files of a certificate and its key, for HTTPS."""
 
-    def __init__(self):
-        self.process = subprocess.Popen(["/usr/bin/python3", os.path.abspath(__file__), "--stdin"], stdin=subprocess.PIPE,
+    def __init__(self, tls=None, host="127.0.0.1"):
+        arguments = ["--stdin", *(["--tls", *map(str, tls)] if tls else [])]
+        self.process = subprocess.Popen(["/usr/bin/python3", os.path.abspath(__file__), *arguments], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline())
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.base_url = self.url + "/v1"
 
     def call(self, path, value=None):
         data = None if value is None else json.dumps(value).encode()
         request = urllib.request.Request(self.url + path, data=data, method="GET" if value is None else "POST")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # The tests' own way in: whether the certificate is believed is what the server under test has to judge.
+        unchecked = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), unchecked)
         with opener.open(request, timeout=60) as reply:
             return json.load(reply)
 
@@ -429,7 +438,12 @@ class Provider:
 
 if __name__ == "__main__":
     arguments = [a for a in sys.argv[1:] if a != "--stdin"]
+    files = None
+    if "--tls" in arguments:
+        at = arguments.index("--tls")
+        files = arguments[at + 1:at + 3]
+        del arguments[at:at + 3]
     try:
-        asyncio.run(main(int(arguments[0]) if arguments else 0, "--stdin" in sys.argv))
+        asyncio.run(main(int(arguments[0]) if arguments else 0, "--stdin" in sys.argv, files))
     except KeyboardInterrupt:
         pass
