@@ -355,6 +355,13 @@ static void a_loop_without_interest_gets_no_events(void **state)
 	submit(make("b", 1, WRITES, "agent:2"));
 	submit(make("c", 1, WRITES, NULL));
 	assert_true(writer_turn(world.writer));
+	/* Beside the history and us, one loop's note holds the first, none the second. */
+	struct bus_event *events[2];
+	assert_int_equal(bus_history_read(world.history, 0, 2, events, 2), 2);
+	assert_int_equal(atomic_load(&events[0]->refs), 3);
+	assert_int_equal(atomic_load(&events[1]->refs), 2);
+	bus_event_drop(&events[0]);
+	bus_event_drop(&events[1]);
 	turn_loops();
 	assert_trace(0, "event 1");
 	assert_trace(1, "reply a ok, reply b ok, reply c ok");
