@@ -219,6 +219,17 @@ class TestWrongFiles:
 
 
 class TestSettings:
+    @pytest.mark.parametrize("level, allowed", [(None, [False, True, True, True]), (1, [True] * 4), (4, [False, False, False, True])])
+    def test_the_level_of_unknown_actions_decides(self, make_server, level, allowed):
+        server = make_server(env={} if level is None else {"GUILD_GOVERNANCE_UNKNOWN_LEVEL": level})
+        seen = []
+        for maturity in ("student", "intern", "supervised", "autonomous"):
+            agent = server.agent(f"Of {maturity}", maturity)
+            decision = server.post(f"/v1/agents/{agent['id']}/decide", {"action": "spreadsheet_open"}).ok(200)
+            assert decision["action_complexity"] == (level or 2)
+            seen.append(decision["allowed"])
+        assert seen == allowed
+
     @pytest.mark.parametrize("text, line, words", [
         ("[server]\nlissten = 127.0.0.1:1\n", 2, ["lissten", "listen"]),
         ("# a comment\n\n[sever]\nlisten = 127.0.0.1:1\n", 3, ["sever"]),
