@@ -11,6 +11,8 @@
 #include "base/metric.h"
 #include "command/command_priv.h"
 
+#define SHARE_SLOTS 4096
+
 struct command_runner {
 	struct command_options options;
 	struct command_overlay overlays[COMMAND_OVERLAYS_MAX];
@@ -19,6 +21,7 @@ struct command_runner {
 	struct writer *writer;
 	struct audit_chain *chain;
 	int64_t batch_time_us;
+	_Atomic(int32_t) shares[SHARE_SLOTS]; /* commands under way, by hash of the principal */
 	struct log_head head_at_begin, head_at_job;
 	size_t mark_at_begin[COMMAND_OVERLAYS_MAX], mark_at_job[COMMAND_OVERLAYS_MAX];
 };
@@ -34,6 +37,8 @@ struct commit_note {
 	struct bus_event *events[];
 };
 
+static bool share_take(struct command *command);
+static void share_give(struct command *command);
 static enum err job_apply(struct write_job *job, struct db *db);
 static void job_done(struct write_job *job);
 static void events_drop(struct command *command);
@@ -134,7 +139,36 @@ enum err command_submit(struct command *command, bool reserved)
 {
 	check(command->mark.agent == 0 || command->row->deny != NULL);
 	command->job.reserved = reserved;
-	return writer_push(command->runner->writer, &command->job);
+	if (!reserved && !share_take(command)) {
+		return ERR_OVERLOADED;
+	}
+	enum err err = writer_push(command->runner->writer, &command->job);
+	if (err != ERR_OK && !reserved) {
+		share_give(command);
+	}
+	return err;
+}
+
+static _Atomic(int32_t) *share_of(struct command *command)
+{
+	return &command->runner->shares[(uint64_t)command->caller.principal * UINT64_C(0x9e3779b97f4a7c15) >> 52];
+}
+
+/* While there is room for all, one principal may use it; when the queue fills, what one holds is bounded so that others get in. */
+static bool share_take(struct command *command)
+{
+	int32_t held = atomic_fetch_add_explicit(share_of(command), 1, memory_order_relaxed);
+	bool crowded = writer_queued(command->runner->writer) > LIMIT_WRITER_JOBS / 2;
+	if (crowded && held >= LIMIT_WRITER_JOBS_PRINCIPAL && command->caller.principal != 0) {
+		share_give(command);
+		return false;
+	}
+	return true;
+}
+
+static void share_give(struct command *command)
+{
+	atomic_fetch_sub_explicit(share_of(command), 1, memory_order_relaxed);
 }
 
 enum err command_reserve(struct command_runner *runner)
@@ -212,6 +246,9 @@ static void job_done(struct write_job *job)
 		command->result = job->result;
 	}
 	events_drop(command);
+	if (!job->reserved) {
+		share_give(command);
+	}
 	command->row->finish(command);
 }
 

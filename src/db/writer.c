@@ -144,6 +144,11 @@ struct db *writer_db(struct writer *writer)
 
 /* ---- admission ---- */
 
+int64_t writer_queued(const struct writer *writer)
+{
+	return atomic_load_explicit(&writer->jobs, memory_order_relaxed);
+}
+
 int64_t writer_wait_us(const struct writer *writer)
 {
 	/* Without the rooms set aside: they may stay so for minutes, and then nothing would correct a bad average. */

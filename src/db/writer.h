@@ -71,6 +71,8 @@ enum err writer_push(struct writer *writer, struct write_job *job) MUST_USE;
 /* Sets aside room for a later push with `reserved` (counts in the queue's cap). ERR_OVERLOADED. */
 enum err writer_reserve(struct writer *writer) MUST_USE;
 void writer_unreserve(struct writer *writer);
+/* Jobs waiting. */
+int64_t writer_queued(const struct writer *writer);
 /* Expected wait of a new job, microseconds. */
 int64_t writer_wait_us(const struct writer *writer);
 

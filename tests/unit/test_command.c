@@ -627,6 +627,58 @@ static void every_allocation_may_fail(void **state)
 	assert_int_equal(report.first_bad, 0);
 }
 
+/* ---- shares of the queue ---- */
+
+static int quiet_finished;
+
+static enum err quiet_apply(struct command *command, struct db *db)
+{
+	return ERR_INVALID;
+}
+
+static void quiet_finish(struct command *command)
+{
+	quiet_finished++;
+}
+
+static const struct command_row quiet_row = {"quiet", "read", quiet_apply, NULL, quiet_finish};
+
+static enum err quiet_submit(struct arena *arena, int64_t principal)
+{
+	struct caller caller = {.principal = principal, .workspace = 1, .role = ROLE_MEMBER};
+	struct command *command = command_new(world.runner, &quiet_row, arena, world.loops[0], &caller, sizeof(*command));
+	assert_non_null(command);
+	return command_submit(command, false);
+}
+
+/* One principal may fill half of the queue; then it gets no more, others do, and when the queue is empty all may again. */
+static void one_principal_cannot_keep_others_out(void **state)
+{
+	struct arena arena;
+	int taken = 0;
+	arena_init(&arena, 32 << 20);
+	quiet_finished = 0;
+	while (quiet_submit(&arena, 11) == ERR_OK) {
+		taken++;
+	}
+	assert_int_equal(taken, LIMIT_WRITER_JOBS / 2 + 1);
+	for (int i = 0; i < LIMIT_WRITER_JOBS_PRINCIPAL; i++) {
+		assert_int_equal(quiet_submit(&arena, 12), ERR_OK);
+		taken++;
+	}
+	assert_int_equal(quiet_submit(&arena, 12), ERR_OVERLOADED);
+	assert_int_equal(quiet_submit(&arena, 11), ERR_OVERLOADED);
+	while (writer_turn(world.writer)) {
+	}
+	turn_loops();
+	assert_int_equal(quiet_finished, taken);
+	assert_int_equal(quiet_submit(&arena, 11), ERR_OK);
+	while (writer_turn(world.writer)) {
+	}
+	turn_loops();
+	arena_fini(&arena);
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -642,6 +694,7 @@ int main(void)
 		CASE(a_command_is_run_to_its_commit_on_this_thread),
 		CASE(time_of_the_log_never_goes_back),
 		CASE(after_the_writer_has_stopped_nothing_is_taken),
+		CASE(one_principal_cannot_keep_others_out),
 		CASE(every_allocation_may_fail),
 	};
 #undef CASE
