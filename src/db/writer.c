@@ -16,6 +16,10 @@
 
 #define WAIT_MAX_US 250000
 #define AVERAGE_SHIFT 3 /* a new batch weighs an eighth */
+#define AVERAGE_MIN   64 /* a mean never shrinks so far that it cannot grow again */
+/* Before anything was measured. */
+#define APPLY_NS_GUESS  20000
+#define COMMIT_US_GUESS 500
 
 struct lane {
 	struct queue_node *first;
@@ -102,6 +106,8 @@ enum err writer_create(const struct writer_options *options, struct writer **out
 	if (options->hooks != NULL) {
 		writer->hooks = *options->hooks;
 	}
+	atomic_store(&writer->apply_us_e3, APPLY_NS_GUESS);
+	atomic_store(&writer->commit_us, COMMIT_US_GUESS);
 	queue_init(&writer->queue);
 	lane_init(&writer->interactive);
 	lane_init(&writer->sweeps);
@@ -341,11 +347,13 @@ static void note_health(struct writer *writer, const struct batch *batch, bool c
 	}
 }
 
+/* One slow disk access, or the first use of a statement, is no reason to turn callers away: a sample counts at most four times the mean. */
 static void average(_Atomic(int64_t) *mean, int64_t value)
 {
 	int64_t old = atomic_load_explicit(mean, memory_order_relaxed);
-	int64_t next = old == 0 ? value : old + ((value - old) >> AVERAGE_SHIFT);
-	atomic_store_explicit(mean, next, memory_order_relaxed);
+	int64_t bounded = value < 4 * old ? value : 4 * old;
+	int64_t next = old + ((bounded - old) >> AVERAGE_SHIFT);
+	atomic_store_explicit(mean, next > AVERAGE_MIN ? next : AVERAGE_MIN, memory_order_relaxed);
 }
 
 static void count_work(struct writer *writer)

@@ -288,11 +288,15 @@ static void a_writer_too_far_behind_refuses(void **state)
 	static struct item items[600];
 	struct writer *writer = make_with(NULL, &fake_env, 0);
 	fake_step_us = 10000;
+	/* One slow job says little; many say that this is how it is. */
 	assert_int_equal(push_slow(writer, items, 1), 1);
 	assert_true(writer_turn(writer));
 	assert_int_equal(writer_wait_us(writer), 0);
-	/* 10 ms a job: the wait passes 250 ms behind 25 of them. */
-	assert_int_equal(push_slow(writer, items, 100), 26);
+	assert_int_equal(push_slow(writer, items, 100), 100);
+	while (writer_turn(writer)) {
+	}
+	/* 10 ms a job: the wait passes 250 ms behind 25 of them, as far as integers can tell. */
+	assert_in_range(push_slow(writer, items, 100), 25, 28);
 	assert_true(writer_wait_us(writer) > 250000);
 	while (writer_turn(writer)) {
 	}
