@@ -7,8 +7,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-#define BLOCK_BYTES_FIRST 4096
-#define BLOCK_BYTES_MAX 65536
 
 struct arena_block {
 	struct arena_block *next;
@@ -32,7 +30,7 @@ void arena_fini(struct arena *arena)
 	arena->used_bytes = 0;
 }
 
-void arena_reset(struct arena *arena)
+void arena_reset(struct arena *arena, size_t keep_bytes_max)
 {
 	struct arena_block *kept = NULL;
 
@@ -41,7 +39,7 @@ void arena_reset(struct arena *arena)
 		struct arena_block *loser = block;
 
 		arena->head = block->next;
-		if (block->size <= BLOCK_BYTES_MAX && (!kept || block->size > kept->size)) {
+		if (block->size + sizeof(*block) <= keep_bytes_max && (!kept || block->size > kept->size)) {
 			loser = kept;
 			kept = block;
 		}
@@ -56,33 +54,11 @@ void arena_reset(struct arena *arena)
 	}
 }
 
-void arena_clear(struct arena *arena)
-{
-	struct arena_block *kept = NULL;
-
-	while (arena->head) {
-		struct arena_block *block = arena->head;
-		arena->head = block->next;
-		if (!kept && block->size + sizeof(*block) == BLOCK_BYTES_FIRST) {
-			kept = block;
-		} else {
-			mem_free(block);
-		}
-	}
-	arena->used_bytes = 0;
-	if (kept) {
-		kept->used = 0;
-		kept->next = NULL;
-		arena->head = kept;
-		arena->used_bytes = BLOCK_BYTES_FIRST;
-	}
-}
-
 /* The size of the block to add, header included; 0 when the cap leaves no room for need bytes of data. */
 static size_t block_bytes(const struct arena *arena, size_t need)
 {
 	size_t left = arena->bytes_max - arena->used_bytes;
-	size_t bytes = BLOCK_BYTES_FIRST;
+	size_t bytes = ARENA_BLOCK_FIRST;
 
 	if (left < sizeof(struct arena_block) || need > left - sizeof(struct arena_block)) {
 		return 0;
@@ -90,8 +66,8 @@ static size_t block_bytes(const struct arena *arena, size_t need)
 	if (arena->head) {
 		bytes = (arena->head->size + sizeof(struct arena_block)) * 2;
 	}
-	if (bytes > BLOCK_BYTES_MAX) {
-		bytes = BLOCK_BYTES_MAX;
+	if (bytes > ARENA_BLOCK_MAX) {
+		bytes = ARENA_BLOCK_MAX;
 	}
 	if (bytes > left) {
 		bytes = left;

@@ -24,11 +24,10 @@ struct arena {
 void arena_init(struct arena *arena, size_t bytes_max);
 /* Frees everything. The arena may be used again. */
 void arena_fini(struct arena *arena);
-/* Forgets what was made and keeps one block of at most 64 KiB: an arena that is reset for each piece of a stream soon stops
- * allocating. */
-void arena_reset(struct arena *arena);
-/* Frees everything but one block of the first size, for the next use. */
-void arena_clear(struct arena *arena);
+/* Forgets what was made and keeps the greatest block of at most keep_bytes_max (ARENA_BLOCK_FIRST: for the next request; ARENA_BLOCK_MAX: for the
+ * next piece of a stream, which soon stops allocating). */
+enum { ARENA_BLOCK_FIRST = 4096, ARENA_BLOCK_MAX = 65536 };
+void arena_reset(struct arena *arena, size_t keep_bytes_max);
 /* Zero-filled, aligned to 16. NULL when the cap or memory is exhausted. */
 void *arena_alloc(struct arena *arena, size_t bytes);
 /* Copies s and adds a NUL behind it (not counted). at == NULL on failure only. */

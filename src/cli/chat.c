@@ -145,7 +145,7 @@ static void on_event(struct chat *chat, const struct sse_event *event)
 	struct json_doc doc;
 	struct json data;
 
-	arena_reset(&chat->arena);
+	arena_reset(&chat->arena, ARENA_BLOCK_MAX);
 	if (json_parse(&chat->arena, event->data, &doc, NULL) != ERR_OK) {
 		chat->broken = true;
 		return;

@@ -176,6 +176,8 @@ struct cli_column {
 };
 /* GETs the pages of a list and prints them as a table (or the page as JSON), at most `--limit` rows. */
 int cli_list(struct cli *cli, struct buf *path, const struct cli_column *columns, const char *nothing);
+/* Shows the object that the first operand names in that collection ("/v1/agents"). */
+int cli_show(struct cli *cli, const char *collection);
 /* Prints every member of an object, one a line. */
 void cli_record(struct cli *cli, struct json object);
 /* A member by dotted name. */

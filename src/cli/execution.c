@@ -27,18 +27,7 @@ int cli_run_execution_list(struct cli *cli)
 
 int cli_run_execution_show(struct cli *cli)
 {
-	struct cli_reply reply;
-	int code = cli_connect(cli);
-
-	code = code ? code : cli_request(cli, "GET", cli_path(cli, "/v1/executions", cli->operands[0], NULL), STR_NONE, &reply);
-	if (code) {
-		return code;
-	}
-	if (cli->json) {
-		return cli_print_json(cli, reply.text);
-	}
-	cli_record(cli, reply.root);
-	return cli_out_flush();
+	return cli_show(cli, "/v1/executions");
 }
 
 int cli_run_execution_cancel(struct cli *cli)

@@ -323,3 +323,19 @@ void cli_record(struct cli *cli, struct json object)
 	put_members(cli, object, STR(""), name_width(object, 0));
 	fflush(stdout);
 }
+
+int cli_show(struct cli *cli, const char *collection)
+{
+	struct cli_reply reply;
+	int code = cli_connect(cli);
+
+	code = code ? code : cli_request(cli, "GET", cli_path(cli, collection, cli->operands[0], NULL), STR_NONE, &reply);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	cli_record(cli, reply.root);
+	return cli_out_flush();
+}

@@ -83,7 +83,7 @@ void http_request_release(struct http_request_private *priv)
 		mem_free(priv);
 		return;
 	}
-	arena_clear(&priv->pub.arena);
+	arena_reset(&priv->pub.arena, ARENA_BLOCK_FIRST);
 	buf_forget(&priv->body_bytes);
 	buf_forget(&priv->headers);
 	priv->next = home->pool;

@@ -203,7 +203,7 @@ static void take_event(struct provider_call *call, const struct sse_event *event
 	struct openai_chunk chunk;
 	enum err err;
 
-	arena_reset(&call->arena);
+	arena_reset(&call->arena, ARENA_BLOCK_MAX);
 	if (str_eq(event->event, STR("error"))) {
 		fail(call, "in_band");
 		return;

@@ -111,11 +111,11 @@ static void arena_is_cleared_for_the_next_use(void **state)
 		memset(small, 0xff, 3000);
 		assert_non_null(arena_alloc(&arena, 20000));
 		assert_non_null(arena_alloc(&arena, 5000));
-		arena_clear(&arena);
+		arena_reset(&arena, ARENA_BLOCK_FIRST);
 		assert_int_equal(arena.used_bytes, 4096);
 	}
 	arena_fini(&arena);
-	arena_clear(&arena);
+	arena_reset(&arena, ARENA_BLOCK_FIRST);
 	assert_int_equal(arena.used_bytes, 0);
 }
 
@@ -170,14 +170,14 @@ static void arena_reset_keeps_a_block_and_zeroes_it(void **state)
 			memset(at, 0xff, 200);
 		}
 		assert_non_null(arena_alloc(&arena, 100000));
-		arena_reset(&arena);
+		arena_reset(&arena, ARENA_BLOCK_MAX);
 		assert_true(arena.used_bytes <= 65536);
 	}
 	made = mem_count();
 	assert_non_null(arena_alloc(&arena, 100));
 	assert_int_equal(mem_count(), made);
 	arena_fini(&arena);
-	arena_reset(&arena);
+	arena_reset(&arena, ARENA_BLOCK_MAX);
 	assert_int_equal(arena.used_bytes, 0);
 }
 

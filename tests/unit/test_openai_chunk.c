@@ -17,7 +17,7 @@ static struct openai_chunk parse(struct arena *arena, const char *data)
 {
 	struct openai_chunk chunk;
 
-	arena_reset(arena);
+	arena_reset(arena, ARENA_BLOCK_MAX);
 	assert_int_equal(openai_chunk_parse(arena, str_of(data), &chunk), ERR_OK);
 	return chunk;
 }

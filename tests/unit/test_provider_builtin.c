@@ -50,7 +50,7 @@ static struct str say(struct talk *t, struct str text)
 	assert_true(t->count + 2 <= 1024);
 	t->messages[t->count++] = (struct provider_message){PROVIDER_USER, text.len ? arena_copy(&t->kept, text) : STR("")};
 	answer = arena_copy(&t->kept, builtin_answer_by(t->book, &t->arena, t->messages, t->count));
-	arena_reset(&t->arena);
+	arena_reset(&t->arena, ARENA_BLOCK_MAX);
 	assert_true(answer.len > 0 && utf8_valid(answer));
 	t->messages[t->count++] = (struct provider_message){PROVIDER_ASSISTANT, answer};
 	return answer;
@@ -179,7 +179,7 @@ static void test_every_rule_is_reachable(void **state)
 			match = builtin_match(t->book, text, rule->flags & BUILTIN_MEMORY);
 			reached |= match.rule == rule;
 			free(text);
-			arena_reset(&t->arena);
+			arena_reset(&t->arena, ARENA_BLOCK_MAX);
 		}
 		if (!reached) {
 			fail_msg("rule %s is never the best", rule->name);
@@ -518,7 +518,7 @@ static void test_long_text_is_fast(void **state)
 		}
 		/* Some 5 ms each with sanitizers; a quadratic reader would need minutes. */
 		assert_true(env_mono_us(env_real()) - start_us < 2000000);
-		arena_reset(&t->kept);
+		arena_reset(&t->kept, ARENA_BLOCK_MAX);
 		t->count = 0;
 	}
 	talk_fini(t);
