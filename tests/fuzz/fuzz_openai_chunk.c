@@ -22,11 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				check(text.len <= 3 * (line.len + 4));
 			}
 		}
-		arena_reset(&arena);
+		arena_reset(&arena, ARENA_BLOCK_MAX);
 		(void)!openai_reply_parse(&arena, line, &chunk);
-		arena_reset(&arena);
+		arena_reset(&arena, ARENA_BLOCK_MAX);
 		(void)!openai_models_parse(&arena, line, &model);
-		arena_reset(&arena);
+		arena_reset(&arena, ARENA_BLOCK_MAX);
 	}
 	check(utf8_valid(openai_join_end(&joiner)));
 	arena_fini(&arena);

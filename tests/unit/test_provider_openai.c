@@ -241,7 +241,7 @@ static void ask(struct provider *provider, struct heard *h)
 static int reset(void **state)
 {
 	control("POST", "/_reset", "");
-	arena_reset(&world.arena);
+	arena_reset(&world.arena, ARENA_BLOCK_MAX);
 	return 0;
 }
 
