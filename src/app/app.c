@@ -327,6 +327,26 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	return identity_authenticate(guild->identity, token, wall_us, out);
 }
 
+static struct http_limits limits_of(const struct config *c)
+{
+	return (struct http_limits){.head_timeout_us = config_number(c, CONFIG_http_head_timeout),
+				    .body_rate_bytes = config_number(c, CONFIG_http_body_rate),
+				    .sign_in_timeout_us = config_number(c, CONFIG_http_sign_in_timeout),
+				    .idle_timeout_us = config_number(c, CONFIG_http_idle_timeout),
+				    .ws_ping_us = config_number(c, CONFIG_http_ws_ping),
+				    .ws_close_us = config_number(c, CONFIG_http_ws_close),
+				    .sse_comment_us = config_number(c, CONFIG_http_sse_comment),
+				    .rate_per_s = config_number(c, CONFIG_http_rate),
+				    .rate_burst = config_number(c, CONFIG_http_rate_burst)};
+}
+
+void guild_reload(struct guild *guild, const struct config *config)
+{
+	struct http_limits limits = limits_of(config);
+	app_log_set(config);
+	http_server_limits_set(guild->http, &limits);
+}
+
 static enum err step_doors(struct guild *guild, char *detail)
 {
 	const struct config *c = guild->config;
@@ -340,15 +360,7 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .limited = ops_limited,
 				       .secret = &guild->id_secret,
 				       .loop_count = guild->loop_count,
-				       .head_timeout_us = config_number(c, CONFIG_http_head_timeout),
-				       .body_rate_bytes = config_number(c, CONFIG_http_body_rate),
-				       .sign_in_timeout_us = config_number(c, CONFIG_http_sign_in_timeout),
-				       .idle_timeout_us = config_number(c, CONFIG_http_idle_timeout),
-				       .ws_ping_us = config_number(c, CONFIG_http_ws_ping),
-				       .ws_close_us = config_number(c, CONFIG_http_ws_close),
-				       .sse_comment_us = config_number(c, CONFIG_http_sse_comment),
-				       .rate_per_s = config_number(c, CONFIG_http_rate),
-				       .rate_burst = config_number(c, CONFIG_http_rate_burst),
+				       .limits = limits_of(c),
 				       .body_bytes_max = (size_t)config_number(c, CONFIG_http_body_max),
 				       .origins = app->origins};
 	enum err err = http_server_create(&options, &guild->http);

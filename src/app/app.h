@@ -17,6 +17,8 @@
 enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail) MUST_USE;
 /* Starts the threads; opens the listeners when created with listen. */
 enum err guild_start(struct guild *guild, char *detail) MUST_USE;
+/* Takes over the settings that may change while the server runs (config.def: reload = yes). Any thread. config is not kept. */
+void guild_reload(struct guild *guild, const struct config *config);
 /* Drains (at most drain_us), stops threads, closes all. */
 void guild_stop(struct guild **guild, int64_t drain_us);
 

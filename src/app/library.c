@@ -18,7 +18,6 @@ static enum guild_error usable(const struct guild_handle *handle);
 static enum guild_error detail_set(char *detail, enum guild_error error, const char *text);
 static struct guild_handle *handle_create(struct library *library);
 static void handle_destroy(struct guild_handle *handle);
-static bool handle_waits(const struct guild_handle *handle);
 static void library_stop(struct library *library);
 
 /* ---- words ---- */
@@ -187,7 +186,7 @@ int guild_close(struct guild_handle **handle)
 		return error;
 	}
 	library_lock(library);
-	if (loop_current() != NULL || closing->dispatching || closing->closing || handle_waits(closing)) {
+	if (loop_current() != NULL || closing->dispatching || closing->closing || closing->waiting > 0) {
 		library_unlock(library);
 		return GUILD_ERR_WRONG_THREAD;
 	}
@@ -232,11 +231,16 @@ int guild_call(struct guild_handle *handle, const struct guild_request *request,
 		return error;
 	}
 	struct library *library = handle->library;
+	library_lock(library);
+	handle->waiting++;
+	library_unlock(library);
 	error = library_call_begin(call, NULL);
+	library_lock(library);
 	if (error != GUILD_OK) {
+		handle->waiting--;
+		library_unlock(library);
 		return error;
 	}
-	library_lock(library);
 	while (!call->taken) {
 		struct list *link = list_pop(&call->items);
 		if (link == NULL) {
@@ -260,6 +264,7 @@ int guild_call(struct guild_handle *handle, const struct guild_request *request,
 		call->reply = (struct buf){0};
 	}
 	library_call_free_if_over(call);
+	handle->waiting--;
 	library_unlock(library);
 	return error;
 }
@@ -474,18 +479,6 @@ static void handle_destroy(struct guild_handle *handle)
 	mem_free(handle);
 }
 
-/* Whether somebody is inside guild_call. */
-static bool handle_waits(const struct guild_handle *handle)
-{
-	const struct list *calls = &handle->library->calls;
-	for (struct list *at = calls->next; at != calls; at = at->next) {
-		struct library_call *call = container_of(at, struct library_call, link);
-		if (call->handle == handle && call->on_done == NULL) {
-			return true;
-		}
-	}
-	return false;
-}
 
 /* The last handle is gone. */
 static void library_stop(struct library *library)

@@ -80,6 +80,7 @@ struct guild_handle {
 	int fd;                      /* eventfd, readable while ready is not empty */
 	struct list ready;           /* items, oldest first */
 	size_t queued_bytes;
+	unsigned waiting;            /* threads inside guild_call, from before its call begins until it has let go of everything */
 	bool dispatching, closing;
 	struct list link;            /* library->handles */
 };

@@ -83,7 +83,7 @@ static void greet(const struct guild *guild, const struct config *config, const 
 }
 
 /* SIGHUP: what may change without a new start is taken over; a wrong file changes nothing. */
-static void reload(const char *file, const struct config_flag *flags, size_t flag_count)
+static void reload(struct guild *guild, const char *file, const struct config_flag *flags, size_t flag_count)
 {
 	struct config config;
 	char detail[DETAIL_BYTES];
@@ -92,19 +92,19 @@ static void reload(const char *file, const struct config_flag *flags, size_t fla
 		log_at(LOG_ERROR, "reload_refused", log_s("reason", str_of(detail)));
 		return;
 	}
-	start_log(&config);
+	guild_reload(guild, &config);
 	log_at(LOG_INFO, "reloaded", log_s("file", str_of(file ? file : "none")));
 	config_fini(&config);
 }
 
 /* Runs until SIGTERM or SIGINT. */
-static void wait_for_end(const sigset_t *signals, const char *file, const struct config_flag *flags, size_t flag_count)
+static void wait_for_end(struct guild *guild, const sigset_t *signals, const char *file, const struct config_flag *flags, size_t flag_count)
 {
 	int signal_number = 0;
 
 	while (signal_number != SIGTERM && signal_number != SIGINT) {
 		if (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
-			reload(file, flags, flag_count);
+			reload(guild, file, flags, flag_count);
 		}
 	}
 	log_at(LOG_INFO, "stopping", log_s("signal", str_of(signal_number == SIGTERM ? "SIGTERM" : "SIGINT")));
@@ -135,7 +135,7 @@ static int run_server(const struct config *config, const sigset_t *signals, cons
 	}
 	greet(guild, config, token);
 	explicit_bzero(token, sizeof(token));
-	wait_for_end(signals, file, flags, flag_count);
+	wait_for_end(guild, signals, file, flags, flag_count);
 	/* A second Ctrl-C does not wait for the drain: recovery at the next start settles what it cuts off. */
 	sigemptyset(&interrupt);
 	sigaddset(&interrupt, SIGINT);

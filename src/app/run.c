@@ -111,7 +111,8 @@ static void drain_run(struct loop_note *note, struct loop *loop)
 static void probe_run(struct loop_note *note, struct loop *loop)
 {
 	struct app_loop *l = container_of(note, struct app_loop, probe_note);
-	l->idle = engine_running(l->guild->engine, loop) == 0 && loop_connections(loop) == 0;
+	l->idle = engine_running(l->guild->engine, loop) == 0 && loop_connections(loop) == 0 &&
+		  http_server_unanswered(l->guild->http, loop) == 0;
 	thread_gate_open(&l->gate);
 }
 
@@ -179,6 +180,9 @@ void app_destroy(struct guild **guild_at)
 {
 	struct guild *guild = *guild_at;
 	struct app *app = guild->app;
+	if (guild->engine != NULL) {
+		engine_abandon(guild->engine);
+	}
 	for (unsigned i = 0; i < guild->loop_count; i++) {
 		if (app->loops[i].listener != NULL) {
 			listener_close(&app->loops[i].listener);

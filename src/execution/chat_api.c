@@ -210,6 +210,8 @@ static void ended(void *ctx, const struct chat_result *result)
 		call->result = http_sse_frame(STR(""), STR("result"), buf_str(&text));
 	}
 	buf_fini(&text);
+	/* No terminal event comes in this process. */
+	call->viewer_over = call->viewer_over || result->err == ERR_GOING_AWAY;
 	if (call->result == NULL) {
 		http_stream_end(call->stream);
 	} else {

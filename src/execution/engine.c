@@ -49,6 +49,16 @@ enum err engine_create(struct guild *guild, struct engine **out)
 	return ERR_OK;
 }
 
+void engine_abandon(struct engine *engine)
+{
+	for (unsigned i = 0; i < engine->shard_count; i++) {
+		struct list *running = &engine->shards[i].running;
+		for (struct list *at = running->next; at != running; at = at->next) {
+			flow_going_away(container_of(at, struct execution, link));
+		}
+	}
+}
+
 void engine_destroy(struct engine **engine)
 {
 	if (*engine == NULL) {

@@ -103,6 +103,8 @@ void engine_destroy(struct engine **engine);
 enum err engine_recover(struct engine *engine) MUST_USE;
 /* On each loop when stopping: running ones may finish until deadline_us (monotonic), then end interrupted. */
 void engine_drain(struct engine *engine, struct loop *loop, int64_t deadline_us);
+/* The loops' threads have ended: whoever still waits for a run hears ERR_GOING_AWAY; the run is settled at the next start. */
+void engine_abandon(struct engine *engine);
 /* Runs under way on that loop; while it drains, without those that wait for the next start. */
 size_t engine_running(const struct engine *engine, const struct loop *loop);
 

@@ -143,6 +143,8 @@ void flow_destroy(struct execution *execution);
 void flow_start(struct execution *execution);
 /* Asks it to end: from cancel, interrupt, drain, the watchdog. */
 void flow_stop(struct execution *execution, enum err why, const char *reason, bool rollback);
+/* Whoever waits for it hears that the server is stopping. */
+void flow_going_away(struct execution *execution);
 /* A queued one keeps waiting, in the store: the server stops. Who listens is told so. */
 void flow_postpone(struct execution *execution);
 /* A queued one may run now. */

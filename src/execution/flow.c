@@ -465,24 +465,29 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool m
 	return ERR_OK;
 }
 
+void flow_going_away(struct execution *execution)
+{
+	struct chat_result result = {.err = ERR_GOING_AWAY,
+				     .execution_id = execution->recorded ? id_str(&execution->id_text) : STR_NONE,
+				     .session_id = execution->recorded ? id_str(&execution->session_text) : STR_NONE,
+				     .agent_name = execution->agent_name,
+				     .resolution_path = execution->resolution,
+				     .error = err_row(ERR_GOING_AWAY)->text};
+	if (execution->has_listener) {
+		execution->has_listener = false;
+		execution->listener.ended(execution->listener.ctx, &result);
+	}
+}
+
 void flow_postpone(struct execution *execution)
 {
 	check(execution->state == STATE_QUEUED && !execution->promoted);
 	if (execution->postponed) {
 		return;
 	}
-	struct chat_result result = {.err = ERR_GOING_AWAY,
-				     .execution_id = id_str(&execution->id_text),
-				     .session_id = id_str(&execution->session_text),
-				     .agent_name = execution->agent_name,
-				     .resolution_path = execution->resolution,
-				     .error = err_row(ERR_GOING_AWAY)->text};
 	execution->postponed = true;
 	execution->shard->postponed_count++;
-	if (execution->has_listener) {
-		execution->has_listener = false;
-		execution->listener.ended(execution->listener.ctx, &result);
-	}
+	flow_going_away(execution);
 }
 
 /* Governance looks again: the agent may have been paused or demoted while the message waited. */

@@ -58,13 +58,13 @@ static bool rate_admit(struct http_request_private *priv)
 {
 	const struct http_server *server = priv->home->server;
 	const struct http_options *options = &server->options;
+	int64_t rate_per_s = options->limits.rate_per_s;
 
-	if (priv->pub.local || !server->slots || priv->pub.route->flags & HTTP_UNLIMITED) {
+	if (priv->pub.local || rate_per_s <= 0 || priv->pub.route->flags & HTTP_UNLIMITED) {
 		return true;
 	}
 	priv->limited = true;
-	priv->rate = http_limit_take(server->slots, limit_key(priv), options->rate_per_s, options->rate_burst,
-				     priv->pub.started_us);
+	priv->rate = http_limit_take(server->slots, limit_key(priv), rate_per_s, options->limits.rate_burst, priv->pub.started_us);
 	if (priv->rate.retry_after_ms && priv->pub.signed_in && options->limited) {
 		options->limited(options->ctx, priv->pub.loop, &priv->pub.caller, priv->pub.route->action ? priv->pub.route->action : "get");
 	}
@@ -74,11 +74,12 @@ static bool rate_admit(struct http_request_private *priv)
 int64_t http_server_limit(struct http_server *server, struct loop *loop, const struct caller *caller, const char *action)
 {
 	const struct http_options *options = &server->options;
+	int64_t rate_per_s = options->limits.rate_per_s;
 
-	if (!server->slots) {
+	if (rate_per_s <= 0) {
 		return 0;
 	}
-	struct http_rate rate = http_limit_take(server->slots, (uint64_t)caller->principal, options->rate_per_s, options->rate_burst,
+	struct http_rate rate = http_limit_take(server->slots, (uint64_t)caller->principal, rate_per_s, options->limits.rate_burst,
 						loop_now_us(loop));
 	if (rate.retry_after_ms && options->limited) {
 		options->limited(options->ctx, loop, caller, action);

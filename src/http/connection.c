@@ -47,7 +47,7 @@ enum err http_conn_open(struct http_loop *home, int fd, const struct conn_addres
 		return err;
 	}
 	list_push(&home->conns, &c->link);
-	http_conn_due(c, now_us(c) + options_of(c)->head_timeout_us);
+	http_conn_due(c, now_us(c) + options_of(c)->limits.head_timeout_us);
 	return ERR_OK;
 }
 
@@ -104,7 +104,7 @@ void http_conn_next(struct http_conn *c)
 	c->parsed = 0;
 	c->served = true;
 	http_request_release(priv);
-	http_conn_due(c, now_us(c) + options_of(c)->idle_timeout_us);
+	http_conn_due(c, now_us(c) + options_of(c)->limits.idle_timeout_us);
 	if (c->kept) {
 		http_conn_go_on(c);
 	} else if (!c->in_input) {
@@ -196,13 +196,13 @@ static void body_due(struct http_conn *c)
 	const struct http_request_private *priv = c->request;
 	const struct http_options *options = options_of(c);
 	int64_t bytes = priv->body.chunked ? priv->body.total : priv->head.content_length;
-	int64_t span_us = bytes * 1000000 / options->body_rate_bytes;
+	int64_t span_us = bytes * 1000000 / options->limits.body_rate_bytes;
 
 	if (priv->body.chunked) {
 		/* How much will come is not known: each byte that came pays for its own time. */
-		span_us += options->head_timeout_us;
-	} else if (span_us < options->head_timeout_us) {
-		span_us = options->head_timeout_us;
+		span_us += options->limits.head_timeout_us;
+	} else if (span_us < options->limits.head_timeout_us) {
+		span_us = options->limits.head_timeout_us;
 	}
 	http_conn_due(c, priv->pub.started_us + span_us);
 }
@@ -258,7 +258,7 @@ static bool head_step(struct http_conn *c, struct str *rest)
 	enum err err = http1_head(*rest, head, &reason);
 	if (err == ERR_AGAIN) {
 		if (c->parsed == 0 && c->served) {
-			http_conn_due(c, now_us(c) + options_of(c)->head_timeout_us);
+			http_conn_due(c, now_us(c) + options_of(c)->limits.head_timeout_us);
 		}
 		c->parsed = (uint32_t)rest->len;
 		return false;

@@ -174,6 +174,12 @@ struct loop *websocket_loop(const struct websocket *socket);
 
 /* ---- the server ---- */
 
+/* What may change while the server runs (http_server_limits_set). A member of 0 or less stands for its default; rate_per_s 0: no limit. */
+struct http_limits {
+	_Atomic int64_t head_timeout_us, body_rate_bytes, sign_in_timeout_us, idle_timeout_us, ws_ping_us, ws_close_us, sse_comment_us;
+	_Atomic int64_t rate_per_s, rate_burst; /* per principal */
+};
+
 struct http_options {
 	const struct env *env;
 	const struct http_route *const *tables; /* NULL at the end; each ends with path == NULL */
@@ -184,17 +190,20 @@ struct http_options {
 	void (*limited)(void *ctx, struct loop *loop, const struct caller *caller, const char *action);
 	struct siphash_key *secret;             /* for ids in request ids; may be NULL */
 	unsigned loop_count;
-	int64_t head_timeout_us, body_rate_bytes, sign_in_timeout_us, idle_timeout_us, ws_ping_us, ws_close_us, sse_comment_us;
-	int64_t rate_per_s, rate_burst;         /* per principal; 0: no limit */
+	struct http_limits limits;
 	size_t body_bytes_max;
 	const char *const *origins;             /* allowed WebSocket origins besides the own host; NULL at the end */
 };
 
 enum err http_server_create(const struct http_options *options, struct http_server **out) MUST_USE;
+/* Any thread: in force from the next deadline and the next request on. */
+void http_server_limits_set(struct http_server *server, const struct http_limits *limits);
 /* All connections have ended and every request was answered (aborts otherwise). */
 void http_server_destroy(struct http_server **server);
 /* For listener_options.accepted, with arg = server. */
 enum err http_server_accepted(struct loop *loop, int fd, const struct conn_address *peer, void *server);
+/* Requests of that loop which were dispatched and not answered, streams included. On the loop. */
+size_t http_server_unanswered(const struct http_server *server, const struct loop *loop);
 /* On each loop: no new requests on kept connections (Connection: close), idle ones are closed, WebSockets get 1001, streams are told
  * `retry` and end with their run. New requests get 503 going_away. */
 void http_server_drain(struct http_server *server, struct loop *loop);

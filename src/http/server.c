@@ -4,26 +4,40 @@
 
 #define SECOND_US 1000000
 
-static void default_to(int64_t *value, int64_t otherwise)
+static void default_to(_Atomic int64_t *value, int64_t otherwise)
 {
 	if (*value <= 0) {
 		*value = otherwise;
 	}
 }
 
-static void options_fill(struct http_options *options)
+static void limits_fill(struct http_limits *limits)
 {
-	default_to(&options->head_timeout_us, 10 * (int64_t)SECOND_US);
-	default_to(&options->body_rate_bytes, 1024);
-	default_to(&options->sign_in_timeout_us, 5 * (int64_t)SECOND_US);
-	default_to(&options->idle_timeout_us, 60 * (int64_t)SECOND_US);
-	default_to(&options->ws_ping_us, 30 * (int64_t)SECOND_US);
-	default_to(&options->ws_close_us, 90 * (int64_t)SECOND_US);
-	default_to(&options->sse_comment_us, 15 * (int64_t)SECOND_US);
-	default_to(&options->rate_burst, 2 * options->rate_per_s);
-	if (options->body_bytes_max == 0) {
-		options->body_bytes_max = LIMIT_BODY_BYTES;
-	}
+	default_to(&limits->head_timeout_us, 10 * (int64_t)SECOND_US);
+	default_to(&limits->body_rate_bytes, 1024);
+	default_to(&limits->sign_in_timeout_us, 5 * (int64_t)SECOND_US);
+	default_to(&limits->idle_timeout_us, 60 * (int64_t)SECOND_US);
+	default_to(&limits->ws_ping_us, 30 * (int64_t)SECOND_US);
+	default_to(&limits->ws_close_us, 90 * (int64_t)SECOND_US);
+	default_to(&limits->sse_comment_us, 15 * (int64_t)SECOND_US);
+	default_to(&limits->rate_burst, 2 * limits->rate_per_s);
+}
+
+void http_server_limits_set(struct http_server *server, const struct http_limits *limits)
+{
+	struct http_limits next = *limits;
+	struct http_limits *now = &server->options.limits;
+
+	limits_fill(&next);
+	now->head_timeout_us = next.head_timeout_us;
+	now->body_rate_bytes = next.body_rate_bytes;
+	now->sign_in_timeout_us = next.sign_in_timeout_us;
+	now->idle_timeout_us = next.idle_timeout_us;
+	now->ws_ping_us = next.ws_ping_us;
+	now->ws_close_us = next.ws_close_us;
+	now->sse_comment_us = next.sse_comment_us;
+	now->rate_burst = next.rate_burst;
+	now->rate_per_s = next.rate_per_s;
 }
 
 enum err http_server_create(const struct http_options *options, struct http_server **out)
@@ -37,13 +51,16 @@ enum err http_server_create(const struct http_options *options, struct http_serv
 		return ERR_MEMORY;
 	}
 	server->options = *options;
-	options_fill(&server->options);
+	limits_fill(&server->options.limits);
+	if (server->options.body_bytes_max == 0) {
+		server->options.body_bytes_max = LIMIT_BODY_BYTES;
+	}
 	for (unsigned i = 0; i < loops; i++) {
 		server->loops[i].server = server;
 		list_init(&server->loops[i].conns);
 	}
 	enum err err = http_router_create(options->tables, &server->router);
-	if (!err && options->rate_per_s > 0) {
+	if (!err) {
 		server->slots = mem_alloc(HTTP_LIMIT_SLOTS * sizeof(server->slots[0]));
 		err = server->slots ? ERR_OK : ERR_MEMORY;
 	}
@@ -64,6 +81,11 @@ static void home_fini(struct http_loop *home)
 		buf_fini(&priv->headers);
 		mem_free(priv);
 	}
+}
+
+size_t http_server_unanswered(const struct http_server *server, const struct loop *loop)
+{
+	return server->loops[loop_number(loop)].live;
 }
 
 void http_server_destroy(struct http_server **out)

@@ -23,7 +23,7 @@ static struct http_request_private *priv_of(struct http_stream *stream)
 
 static int64_t comment_us(const struct http_request_private *priv)
 {
-	return priv->home->server->options.sse_comment_us;
+	return priv->home->server->options.limits.sse_comment_us;
 }
 
 /* The text inside one chunk. */

@@ -136,7 +136,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static void set_due(struct websocket *socket)
 {
 	const struct http_options *options = options_of(socket);
-	int64_t due_us = earlier(socket->ping_us, socket->heard_us + options->ws_close_us);
+	int64_t due_us = earlier(socket->ping_us, socket->heard_us + options->limits.ws_close_us);
 
 	if (socket->sign_in_us) {
 		due_us = earlier(due_us, socket->sign_in_us);
@@ -157,10 +157,10 @@ static struct websocket *make(struct http_request_private *priv, const struct we
 		socket->handler = handler;
 		socket->owner = owner;
 		socket->heard_us = now_us(socket);
-		socket->ping_us = socket->heard_us + options_of(socket)->ws_ping_us;
+		socket->ping_us = socket->heard_us + options_of(socket)->limits.ws_ping_us;
 		socket->caller = priv->pub.caller;
 		if (!priv->pub.signed_in) {
-			socket->sign_in_us = socket->heard_us + options_of(socket)->sign_in_timeout_us;
+			socket->sign_in_us = socket->heard_us + options_of(socket)->limits.sign_in_timeout_us;
 		}
 		ws_init(&socket->ws, true, LIMIT_WS_MESSAGE_BYTES);
 	}
@@ -414,12 +414,12 @@ void http_websocket_tick(struct websocket *socket)
 		end_with(socket, CODE_SIGN_IN, STR("the token has expired"));
 		return;
 	}
-	if (now - socket->heard_us >= options->ws_close_us) {
+	if (now - socket->heard_us >= options->limits.ws_close_us) {
 		end_with(socket, CODE_GOING, STR("nothing was heard"));
 		return;
 	}
 	if (now >= socket->ping_us) {
-		socket->ping_us = now + options->ws_ping_us;
+		socket->ping_us = now + options->limits.ws_ping_us;
 		send_control(socket, WS_PING, STR(""));
 	}
 	if (socket->c->state != HTTP_CONN_ENDING) {

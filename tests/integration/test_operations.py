@@ -275,6 +275,15 @@ class TestSettings:
         wait_for(lambda: "reload_refused" in server.log(), "the refusal")
         assert server.chat("hello").ok(200)["success"] is True
 
+    def test_reload_takes_the_limits_of_http(self, make_server):
+        server = make_server(config="[http]\nrate = 0\n")
+        assert {server.get("/v1/me").status for _ in range(50)} == {200}
+        server.config_file.write_text("[http]\nrate = 1\nrate_burst = 3\n")
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reloaded" in server.log(), "the reload")
+        statuses = [server.get("/v1/me").status for _ in range(20)]
+        assert statuses[0] == 200 and statuses.count(429) >= 15
+
 
 @pytest.mark.threads
 class TestStop:

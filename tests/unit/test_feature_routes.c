@@ -181,11 +181,8 @@ static void open_parts(struct fixture *f)
 		.secret = &g->id_secret,
 		.loop_count = 1,
 		.body_bytes_max = LIMIT_BODY_BYTES,
-		.sse_comment_us = 15000000,
-		.ws_ping_us = 30000000,
-		.ws_close_us = 90000000,
-		.head_timeout_us = 10000000,
-		.idle_timeout_us = 60000000};
+		.limits = {.sse_comment_us = 15000000, .ws_ping_us = 30000000, .ws_close_us = 90000000,
+			   .head_timeout_us = 10000000, .idle_timeout_us = 60000000}};
 	assert_int_equal(http_server_create(&http, &g->http), ERR_OK);
 	assert_int_equal(identity_authenticate(g->identity, str_of(f->token), 1, &f->operator), ERR_OK);
 }

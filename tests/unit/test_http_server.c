@@ -743,7 +743,7 @@ static void idle_connections_end(void **state)
 static void rates_are_limited(void **state)
 {
 	fixture_fini();
-	fixture_init(table, &(struct http_options){.rate_per_s = 2, .rate_burst = 3});
+	fixture_init(table, &(struct http_options){.limits = {.rate_per_s = 2, .rate_burst = 3}});
 	for (int i = 2; i >= 0; i--) {
 		struct reply reply = get("/v1/me", "viewer");
 		assert_int_equal(reply.status, 200);
