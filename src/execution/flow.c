@@ -52,6 +52,33 @@ void flow_enter_state(struct execution *execution, enum execution_state next, co
 
 /* ---- making ---- */
 
+static void key_set(struct execution *execution, int64_t id)
+{
+	struct guild *guild = execution->guild;
+	execution->id = id;
+	execution->id_text = id_format(&guild->id_secret, ID_EXECUTION, id);
+	execution->message_text = id_format(&guild->id_secret, ID_ASSISTANT_MESSAGE, id);
+	snprintf(execution->execution_topic, sizeof(execution->execution_topic), "execution:%s", execution->id_text.text);
+	execution->topic_hashes[0] = bus_topic_hash(guild->bus, str_of(execution->execution_topic));
+}
+
+/* Keys of one millisecond sort by loop, but a session's messages have to sort as they came: a key that is not surely later than
+ * what the session has is made again, one millisecond on. Nobody has seen the old one. */
+static enum err key_after_session(struct execution *execution)
+{
+	struct guild *guild = execution->guild;
+	struct engine_shard *shard = execution->shard;
+	int64_t session_ms = execution->session.updated_at_us / 1000;
+	if (id_unix_ms(execution->id) > session_ms) {
+		return ERR_OK;
+	}
+	int64_t now_us = env_wall_us(guild->env);
+	int64_t after_us = (session_ms + 1) * 1000;
+	map_remove(&shard->by_id, (uint64_t)execution->id);
+	key_set(execution, id_next(&guild->id_gens[loop_number(shard->loop)], now_us > after_us ? now_us : after_us));
+	return map_put(&shard->by_id, (uint64_t)execution->id, execution);
+}
+
 static struct execution *flow_alloc(struct engine_shard *shard, const struct caller *caller, int64_t id)
 {
 	struct execution *execution = mem_alloc(sizeof(*execution));
@@ -62,17 +89,13 @@ static struct execution *flow_alloc(struct engine_shard *shard, const struct cal
 	execution->shard = shard;
 	execution->guild = guild;
 	execution->caller = *caller;
-	execution->id = id;
-	execution->id_text = id_format(&guild->id_secret, ID_EXECUTION, id);
-	execution->message_text = id_format(&guild->id_secret, ID_ASSISTANT_MESSAGE, id);
 	execution->user_text = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
 	execution->started_wall_us = env_wall_us(guild->env);
 	execution->started_mono_us = env_mono_us(guild->env);
 	execution->deadline_mono_us = execution->started_mono_us + guild->settings.total_timeout_us;
 	execution->action = "chat";
 	snprintf(execution->user_topic, sizeof(execution->user_topic), "user:%s", execution->user_text.text);
-	snprintf(execution->execution_topic, sizeof(execution->execution_topic), "execution:%s", execution->id_text.text);
-	execution->topic_hashes[0] = bus_topic_hash(guild->bus, str_of(execution->execution_topic));
+	key_set(execution, id);
 	execution->topic_hashes[1] = bus_topic_hash(guild->bus, str_of(execution->user_topic));
 	arena_init(&execution->arena, LIMIT_FLOW_ARENA_BYTES);
 	list_init(&execution->link);
@@ -218,10 +241,13 @@ static void session_done(struct read_job *job)
 		flow_end(execution, execution->end_err, execution->end_reason);
 	} else if (execution->state == STATE_QUEUED) {
 		flow_ready(execution, job->result);
-	} else if (job->result != ERR_OK) {
-		fail_unrecorded(execution, job->result);
 	} else {
-		resolve_step(execution);
+		enum err err = job->result == ERR_OK ? key_after_session(execution) : job->result;
+		if (err != ERR_OK) {
+			fail_unrecorded(execution, err);
+		} else {
+			resolve_step(execution);
+		}
 	}
 }
 

@@ -151,6 +151,22 @@ def test_stopping_leaves_what_waits_for_the_next_start(make_server_with_provider
     check_store(server)
 
 
+def test_messages_of_a_session_keep_their_order_over_all_loops(make_server):
+    """AC-35: many messages in one millisecond's reach, each over a connection of its own."""
+    server = make_server(env={"GUILD_SERVER_LOOPS": 4, "GUILD_HTTP_RATE": 0})
+    session = server.chat("0").ok(200)["session_id"]
+    for number in range(1, 120):
+        server.chat(str(number), session_id=session).ok(200)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = server.get(f"/v1/sessions/{session}/messages?limit=100{cursor}").ok(200)
+        seen += [m["content"] for m in page["items"] if m["role"] == "user"]
+        cursor = f"&cursor={page['next_cursor']}" if page["has_more"] else None
+    assert seen == [str(number) for number in range(120)]
+    times = [row[0] for row in rows(server, "SELECT started_at FROM turn ORDER BY id")]
+    assert times == sorted(times)
+
+
 def test_killed_again_and_again(make_server_with_provider, provider):
     server = make_server_with_provider(env={"GUILD_HTTP_RATE": 0})
     executions = []
