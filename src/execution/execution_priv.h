@@ -96,6 +96,7 @@ struct execution {
 	/* found out */
 	struct session session;
 	int64_t session_id;
+	int64_t session_last;        /* greatest key of the session's turns when it was read; 0: none */
 	struct read_job read;
 	bool reading;                /* the reader has it, and the arena with it */
 	const char *action;
@@ -211,6 +212,8 @@ enum err turn_session_leave(struct db *db, int64_t session, int messages, int64_
 enum err turn_settle(struct db *db, const struct settle_input *input, int64_t now_us) MUST_USE;
 /* True when the turn is still queued (nobody gave it its turn). */
 enum err turn_waits(struct db *db, int64_t id, bool *waits) MUST_USE;
+/* The greatest key of a session's turns, 0: none. */
+enum err turn_last(struct db *db, int64_t session, int64_t *id) MUST_USE;
 /* The running turn of a session, 0: none. */
 enum err turn_running(struct db *db, int64_t session, int64_t *id) MUST_USE;
 /* Promotes the oldest queued turn of a session to running; 0: none. */

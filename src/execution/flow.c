@@ -62,18 +62,17 @@ static void key_set(struct execution *execution, int64_t id)
 	execution->topic_hashes[0] = bus_topic_hash(guild->bus, str_of(execution->execution_topic));
 }
 
-/* Keys of one millisecond sort by loop, but a session's messages have to sort as they came: a key that is not surely later than
- * what the session has is made again, one millisecond on. Nobody has seen the old one. */
+/* Keys of one millisecond sort by loop, but a session's messages have to sort as they came: a key that is not greater than the
+ * session's last is made again, in the millisecond after that. Nobody has seen the old one. */
 static enum err key_after_session(struct execution *execution)
 {
 	struct guild *guild = execution->guild;
 	struct engine_shard *shard = execution->shard;
-	int64_t session_ms = execution->session.updated_at_us / 1000;
-	if (id_unix_ms(execution->id) > session_ms) {
+	if (execution->id > execution->session_last) {
 		return ERR_OK;
 	}
 	int64_t now_us = env_wall_us(guild->env);
-	int64_t after_us = (session_ms + 1) * 1000;
+	int64_t after_us = (id_unix_ms(execution->session_last) + 1) * 1000;
 	map_remove(&shard->by_id, (uint64_t)execution->id);
 	key_set(execution, id_next(&guild->id_gens[loop_number(shard->loop)], now_us > after_us ? now_us : after_us));
 	return map_put(&shard->by_id, (uint64_t)execution->id, execution);
@@ -225,6 +224,9 @@ static enum err session_run(struct read_job *job, struct db *db)
 	struct execution *execution = container_of(job, struct execution, read);
 	int64_t owner = caller_is_admin(&execution->caller) ? 0 : execution->caller.principal;
 	enum err err = session_read(db, &execution->arena, execution->session_id, execution->caller.workspace, owner, &execution->session);
+	if (err == ERR_OK) {
+		err = turn_last(db, execution->session_id, &execution->session_last);
+	}
 	if (err == ERR_OK && !execution->history_given) {
 		size_t bytes_max = (size_t)execution->guild->settings.history_bytes_max;
 		err = session_history(db, &execution->arena, execution->session_id, LIMIT_HISTORY_MESSAGES, bytes_max,

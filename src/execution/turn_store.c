@@ -28,6 +28,7 @@ static const struct db_sql SQL_TURN_PROMOTE_ALL = {
 	"UPDATE turn SET status = 2 WHERE id IN (SELECT min(o.id) FROM turn o WHERE o.status <= 2 AND o.session IS NOT NULL GROUP BY o.session "
 	"HAVING max(o.status) = 1)"};
 static const struct db_sql SQL_TURN_PROMOTE = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
+static const struct db_sql SQL_TURN_LAST = {"SELECT id FROM turn WHERE session = ?1 ORDER BY id DESC LIMIT 1"};
 static const struct db_sql SQL_TURN_STATUS = {"SELECT status FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_GET = {"SELECT " TURN_COLUMNS " FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_OPEN = {"SELECT " TURN_COLUMNS " FROM turn WHERE status <= 2 ORDER BY session, id"};
@@ -156,6 +157,15 @@ static enum err first_open(struct db *db, int64_t session, int status, int64_t *
 enum err turn_running(struct db *db, int64_t session, int64_t *id)
 {
 	return first_open(db, session, EXECUTION_RUNNING, id);
+}
+
+enum err turn_last(struct db *db, int64_t session, int64_t *id)
+{
+	struct db_stmt *stmt = db_use(db, &SQL_TURN_LAST);
+	bool found;
+	*id = 0;
+	db_bind_int(stmt, 1, session);
+	return one_int(stmt, id, &found);
 }
 
 enum err turn_waits(struct db *db, int64_t id, bool *waits)
