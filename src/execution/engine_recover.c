@@ -87,7 +87,7 @@ static enum err revive_one(struct engine *engine, int64_t id)
 	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
 	enum err err = turn_get(writer_db(engine->guild->writer), &arena, id, &turn);
 	if (err == ERR_OK) {
-		err = flow_revive(engine_shard_of(engine, id), &turn, turn.status == EXECUTION_RUNNING, &execution);
+		err = flow_revive(engine_shard_of(engine, id), &turn, &execution);
 	}
 	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
 		engine_dequeue(engine, id);

@@ -87,7 +87,7 @@ struct execution {
 	struct str wanted_agent, message, trace_id, resolution;
 	struct session_message *history;
 	size_t history_count;
-	bool history_given, stream, strict, revived, session_new, recorded;
+	bool history_given, stream, strict, session_new, recorded;
 	enum on_busy on_busy;
 	enum execution_trigger trigger;
 	struct chat_listener listener;
@@ -139,7 +139,7 @@ struct execution {
 /* ---- flow.c ---- */
 enum err flow_create(struct engine_shard *shard, const struct chat_request *request, struct execution **out) MUST_USE;
 /* A flow for a turn that was queued in the store by a process that ended. */
-enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool may_run, struct execution **out) MUST_USE;
+enum err flow_revive(struct engine_shard *shard, const struct turn *turn, struct execution **out) MUST_USE;
 void flow_destroy(struct execution *execution);
 void flow_start(struct execution *execution);
 /* Asks it to end: from cancel, interrupt, drain, the watchdog. */

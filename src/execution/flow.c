@@ -451,7 +451,7 @@ static void destroy_run(struct loop_task *task, struct loop *loop)
 
 /* ---- QUEUED, and revived by recovery ---- */
 
-enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool may_run, struct execution **out)
+enum err flow_revive(struct engine_shard *shard, const struct turn *turn, struct execution **out)
 {
 	struct guild *guild = shard->engine->guild;
 	struct caller caller = {.principal = turn->owner, .workspace = turn->workspace, .role = ROLE_MEMBER};
@@ -468,7 +468,6 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, bool m
 	execution->trigger = (enum execution_trigger)turn->triggered_by;
 	execution->session_id = turn->session;
 	execution->session_text = id_format(&guild->id_secret, ID_SESSION, turn->session);
-	execution->revived = may_run;
 	execution->recorded = true;
 	execution->state = STATE_QUEUED;
 	enum err err = agent_take(execution, registry_get(guild->registry, turn->agent));
