@@ -1,0 +1,310 @@
+/*
+ * guild_fixture.h - the parts of a server on a real store in one thread, called through the library's door.
+ *
+ * For:     tests of features: rows, commands, runs.
+ * Not for: sockets (http_fixture.h); the store alone (store_fixture.h).
+ * Threads: one; whoever waits turns writer, reader and loop.
+ * Memory:  everything is freed and the directory removed in fixture_close; a reply's texts live until the next call.
+ *
+ * The clock is the machine's plus `skew_us`: a test that is about a deadline moves it on instead of waiting.
+ */
+#ifndef GUILD_TESTS_GUILD_FIXTURE_H
+#define GUILD_TESTS_GUILD_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/agent.h"
+#include "base/limits.h"
+#include "command/change.h"
+#include "execution/execution.h"
+#include "governance/governance.h"
+#include "identity/identity.h"
+#include "identity/key.h"
+#include "session/session.h"
+
+enum { TURNS_MAX = 10000 };
+
+struct fixture {
+	char dir[64];
+	char path[96];
+	struct guild guild;
+	struct env env;
+	int64_t skew_us;
+	char token[TOKEN_TEXT_LEN + 1];
+	struct caller operator, admin, member, other;
+	bool runs; /* it has a bus and an engine */
+	/* the last reply */
+	int status;
+	char *body;
+	struct arena arena;
+	struct json_doc doc;
+};
+
+/* ---- its clock ---- */
+
+static inline int64_t skewed_wall(void *ctx)
+{
+	const struct fixture *f = ctx;
+	return env_wall_us(env_real()) + f->skew_us;
+}
+
+static inline int64_t skewed_mono(void *ctx)
+{
+	const struct fixture *f = ctx;
+	return env_mono_us(env_real()) + f->skew_us;
+}
+
+static inline void real_random(void *ctx, void *out, size_t len)
+{
+	(void)ctx;
+	env_random(env_real(), out, len);
+}
+
+/* ---- calling ---- */
+
+static inline void turn(struct fixture *f)
+{
+	(void)writer_turn(f->guild.writer);
+	(void)reader_turn(f->guild.readers, 0);
+	loop_turn(f->guild.loops[0], 0);
+}
+
+static inline void on_reply(void *ctx, int status, struct str content_type, struct str body)
+{
+	struct fixture *f = ctx;
+	f->status = status;
+	f->body = malloc(body.len + 1);
+	assert_non_null(f->body);
+	memcpy(f->body, body.at != NULL ? body.at : "", body.len);
+	f->body[body.len] = '\0';
+}
+
+struct dispatch {
+	struct loop_note note;
+	struct fixture *fixture;
+	const struct caller *caller;
+	const char *method, *target, *body;
+	const struct http_local_sink *sink;
+	bool begun;
+};
+
+static inline void dispatch_run(struct loop_note *note, struct loop *loop)
+{
+	struct dispatch *d = container_of(note, struct dispatch, note);
+	http_local_dispatch(d->fixture->guild.http, loop, str_of(d->method), str_of(d->target), str_of(d->body), STR_NONE,
+		d->caller, d->sink);
+	d->begun = true;
+}
+
+/* Begins a call inside a turn of the loop, as the library does. */
+static inline void call_begin(struct fixture *f, const struct caller *caller, const char *method, const char *target,
+	const char *body, const struct http_local_sink *sink)
+{
+	struct dispatch d = {{.run = dispatch_run}, f, caller, method, target, body, sink, false};
+	loop_note_post(f->guild.loops[0], &d.note);
+	while (!d.begun) {
+		loop_turn(f->guild.loops[0], 0);
+	}
+}
+
+static inline void reply_forget(struct fixture *f)
+{
+	free(f->body);
+	f->body = NULL;
+	f->status = 0;
+	arena_fini(&f->arena);
+	f->doc = (struct json_doc){0};
+}
+
+static inline void call(
+	struct fixture *f, const struct caller *caller, const char *method, const char *target, const char *body, int want)
+{
+	struct http_local_sink sink = {.reply = on_reply, .ctx = f};
+	reply_forget(f);
+	call_begin(f, caller, method, target, body, &sink);
+	for (int i = 0; i < TURNS_MAX && f->status == 0; i++) {
+		turn(f);
+	}
+	if (f->status != want) {
+		fail_msg("%s %s %s: %d, not %d: %s", method, target, body != NULL ? body : "", f->status, want, f->body);
+	}
+	if (f->body[0] != '\0') {
+		arena_init(&f->arena, 1 << 24);
+		assert_int_equal(json_parse(&f->arena, str_of(f->body), &f->doc, NULL), ERR_OK);
+	}
+}
+
+/* A text of the last reply by name, borrowed until the next call; "" when it is absent or null. */
+static inline const char *text(struct fixture *f, const char *name)
+{
+	struct str value;
+	if (!json_get_str(json_member(json_root(&f->doc), str_of(name)), &value)) {
+		return "";
+	}
+	return arena_copy(&f->arena, value).at;
+}
+
+static inline int64_t number(struct fixture *f, const char *name)
+{
+	int64_t value = -1;
+	(void)json_get_int(json_member(json_root(&f->doc), str_of(name)), &value);
+	return value;
+}
+
+static inline uint32_t items(struct fixture *f)
+{
+	return json_size(json_member(json_root(&f->doc), STR("items")));
+}
+
+static inline const char *item_text(struct fixture *f, uint32_t i, const char *name)
+{
+	struct str value;
+	struct json item = json_element(json_member(json_root(&f->doc), STR("items")), i);
+	assert_true(json_get_str(json_member(item, str_of(name)), &value));
+	return arena_copy(&f->arena, value).at;
+}
+
+static inline const char *path(const char *format, const char *id)
+{
+	static char out[4][256];
+	static unsigned next;
+	char *at = out[next++ % 4];
+	snprintf(at, sizeof(out[0]), "/v1/%s", format);
+	char *hole = strchr(at, '$');
+	if (hole != NULL) {
+		char rest[200];
+		snprintf(rest, sizeof(rest), "%s", hole + 1);
+		snprintf(hole, sizeof(out[0]) - (size_t)(hole - at), "%s%s", id, rest);
+	}
+	return at;
+}
+
+static inline int64_t audit_entries(struct fixture *f)
+{
+	struct audit_report report;
+	assert_int_equal(audit_verify(writer_db(f->guild.writer), &report), ERR_OK);
+	assert_int_equal(report.first_bad, 0);
+	return report.entries;
+}
+
+/* ---- a server in one thread ---- */
+
+static inline struct caller user(struct fixture *f, const char *name, const char *role)
+{
+	char body[128], id[64];
+	struct caller caller;
+	snprintf(body, sizeof(body), "{\"name\":\"%s\",\"role\":\"%s\"}", name, role);
+	call(f, &f->operator, "POST", "/v1/users", body, 201);
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	int64_t key;
+	assert_int_equal(id_parse(&f->guild.id_secret, ID_PRINCIPAL, str_of(id), &key), ERR_OK);
+	const struct principal *principal = identity_principal(f->guild.identity, key);
+	assert_non_null(principal);
+	identity_caller(principal, &caller);
+	return caller;
+}
+
+static inline void open_parts(struct fixture *f, const struct http_route *const *tables)
+{
+	struct guild *g = &f->guild;
+	char detail[256] = "";
+	f->env = (struct env){skewed_wall, skewed_mono, real_random, f};
+	*g = (struct guild){.env = &f->env, .id_secret = {1, 2}, .loop_count = 1};
+	id_gen_init(&g->id_gens[0], 0, 0);
+	assert_int_equal(snap_domain_create(&g->snap), ERR_OK);
+	struct loop_options loop = {.env = g->env, .snap = g->snap};
+	assert_int_equal(loop_create(&loop, &g->loops[0]), ERR_OK);
+	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
+	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
+	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
+	struct command_overlay overlays[] = {identity_overlay(g->identity), registry_overlay(g->registry), {.ctx = NULL}};
+	struct command_options commands = {.env = g->env,
+		.id_secret = &g->id_secret,
+		.epoch = &g->epoch,
+		.loops = g->loops,
+		.loop_count = 1,
+		.overlays = overlays};
+	assert_int_equal(command_runner_create(&commands, &g->commands), ERR_OK);
+	if (f->runs) {
+		assert_int_equal(bus_create(g->env, g->loops, 1, command_event_render, g->commands, &g->bus), ERR_OK);
+		command_bus_set(g->commands, g->bus);
+	}
+	struct writer_options writer = {.env = g->env, .path = f->path, .hooks = command_hooks(g->commands)};
+	if (writer_create(&writer, &g->writer, detail) != ERR_OK ||
+		reader_create(g->env, f->path, 2, &g->readers, detail) != ERR_OK ||
+		keyring_open(f->dir, STR_NONE, true, &g->keyring, detail) != ERR_OK) {
+		fail_msg("%s", detail);
+	}
+	assert_int_equal(command_attach(g->commands, g->writer), ERR_OK);
+	assert_int_equal(identity_first_start(g->identity, g, NULL, NULL, f->token), ERR_OK);
+	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
+	struct http_options http = {.env = g->env,
+		.tables = tables,
+		.ctx = g,
+		.secret = &g->id_secret,
+		.loop_count = 1,
+		.body_bytes_max = LIMIT_BODY_BYTES,
+		.limits = {.sse_comment_us = 15000000, .ws_ping_us = 30000000, .ws_close_us = 90000000,
+			   .head_timeout_us = 10000000, .idle_timeout_us = 60000000}};
+	assert_int_equal(http_server_create(&http, &g->http), ERR_OK);
+	if (f->runs) {
+		assert_int_equal(engine_create(g, &g->engine), ERR_OK);
+	}
+	assert_int_equal(identity_authenticate(g->identity, str_of(f->token), 1, &f->operator), ERR_OK);
+}
+
+static inline int fixture_open(void **state, const struct http_route *const *tables, bool runs)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	snprintf(f->dir, sizeof(f->dir), "/tmp/guild_features_XXXXXX");
+	if (f == NULL || mkdtemp(f->dir) == NULL) {
+		return -1;
+	}
+	snprintf(f->path, sizeof(f->path), "%s/guild.db", f->dir);
+	arena_init(&f->arena, 1 << 24);
+	f->runs = runs;
+	open_parts(f, tables);
+	f->admin = user(f, "Ada", "admin");
+	f->member = user(f, "Mo", "member");
+	f->other = user(f, "Olu", "member");
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_close(void **state)
+{
+	static const char *const names[] = {"guild.db", "guild.db-wal", "guild.db-shm", "guild.key"};
+	struct fixture *f = *state;
+	struct guild *g = &f->guild;
+	reply_forget(f);
+	reader_destroy(&g->readers);
+	writer_destroy(&g->writer);
+	loop_turn(g->loops[0], 0);
+	engine_destroy(&g->engine);
+	http_server_destroy(&g->http);
+	bus_destroy(&g->bus);
+	command_runner_destroy(&g->commands);
+	keyring_close(&g->keyring);
+	policy_destroy(&g->policy);
+	registry_destroy(&g->registry);
+	identity_destroy(&g->identity);
+	loop_destroy(&g->loops[0]);
+	snap_domain_destroy(&g->snap);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char file[128];
+		snprintf(file, sizeof(file), "%s/%s", f->dir, names[i]);
+		unlink(file);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+#endif
