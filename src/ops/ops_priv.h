@@ -1,7 +1,7 @@
 /*
  * ops_priv.h - what the files of ops/ share: handlers of the rows, topic names, ownership, pure rendering.
  *
- * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c.
+ * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c, owner_check.c.
  * Not for: other folders (ops.h).
  * Threads: handlers on their request's loop; owner checks run on a reader and answer on their home loop.
  * Memory:  said at each struct.
@@ -66,13 +66,18 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 /* ERR_NOT_FOUND. */
 enum err ops_turn_owner(struct db *db, int64_t execution, int64_t *owner, int64_t *workspace) MUST_USE;
 
+/* ---- owner_check.c ---- */
+#define OWNER_CHECK_MAX 256
 /* Do these executions belong to caller (or is it an admin of their workspace)? The embedder fills ids, caller and answer, then starts it;
- * answer runs on the loop that started it, exactly once when start gave ERR_OK. ids are borrowed until then. */
+ * answer runs on the loop that started it, exactly once when start gave ERR_OK. ids are borrowed until then. An admin's look at what is
+ * somebody else's is on disk before the answer; when it cannot be written, that is the answer. */
 struct owner_check {
 	struct read_job job;
+	struct guild *guild;
 	struct caller caller;
 	const int64_t *ids;
-	unsigned count;
+	unsigned count;             /* at most OWNER_CHECK_MAX */
+	bool has_foreign, is_foreign[OWNER_CHECK_MAX];
 	void (*answer)(struct owner_check *check, enum err err);
 };
 enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check) MUST_USE;

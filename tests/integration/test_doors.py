@@ -7,7 +7,7 @@ import struct
 import time
 
 import pytest
-from support.harness import HOST, wait_for
+from support.harness import HOST, Stream, wait_for
 
 OK = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -492,6 +492,37 @@ class TestWho:
         admin.get(f"/v1/executions/{own}").ok(200)
         user.get(f"/v1/executions/{run}").ok(200)
         assert len(entries()) == before
+
+    def test_an_admin_who_watches_others_runs_is_in_the_log_before_the_answer(self, shared_server):
+        admin, user = shared_server.second_user("admin"), shared_server.second_user()
+        runs = [user.chat(text).ok(200)["execution_id"] for text in ("one", "two")]
+        own = admin.chat("mine").ok(200)["execution_id"]
+
+        def entries():
+            return shared_server.items(f"/v1/audit?limit=100&principal={admin.id}")
+
+        def expect(before, ids):
+            new = entries()
+            assert len(new) == before + 1 and (new[0]["action"], new[0]["outcome"]) == ("read", "completed")
+            assert new[0]["change"] == {"execution_ids": ids, "read": "events"}
+        with admin.ws() as socket:
+            before = len(entries())
+            assert socket.ask({"type": "resume", "execution_id": runs[0], "after": 0})["type"] == "ok"
+            expect(before, runs[:1])
+            topics = [f"execution:{run}" for run in (*runs, own)]
+            assert socket.ask({"type": "subscribe", "topics": topics})["type"] == "ok"
+            expect(before + 1, runs)
+            with Stream(*admin.open("GET", "/v1/events?topics=" + ",".join(topics))) as stream:
+                assert stream.status == 200
+            expect(before + 2, runs)
+            assert socket.ask({"type": "resume", "execution_id": own, "after": 0})["type"] == "ok"
+            assert socket.ask({"type": "subscribe", "topics": [topics[2]]})["type"] == "ok"
+            unknown = runs[0][:-2] + ("00" if runs[0][-2:] != "00" else "11")
+            assert socket.ask({"type": "resume", "execution_id": unknown, "after": 0})["code"] == "not_found"
+        with user.ws() as socket:
+            assert socket.ask({"type": "resume", "execution_id": runs[0], "after": 0})["type"] == "ok"
+            assert socket.ask({"type": "resume", "execution_id": own, "after": 0})["code"] == "not_found"
+        assert len(entries()) == before + 3
 
     @pytest.mark.parametrize("value, status", [('"1"', 200), ("1", 200), ("*", 200), ('"0"', 409), ('"99"', 409), ('W/"1"', 422), ("", 422), ("one",
         422), ('"', 422),

@@ -1,0 +1,126 @@
+/*
+ * owner_check.c - may this caller see these executions?
+ *
+ * An admin may see what is somebody else's, but not unseen: it is in the audit log before the answer, whichever door was used.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "command/change.h"
+#include "ops/ops_priv.h"
+
+#define ENTRY_ARENA_BYTES 65536
+#define ENTRY_BYTES       32768
+
+/* One entry on its way to the store; frees itself when it is there. */
+struct check_entry {
+	struct change change; /* first */
+	struct arena arena;
+	struct owner_check *check;
+};
+
+static enum err check_run(struct read_job *job, struct db *db);
+static void check_done(struct read_job *job);
+static enum err entry_submit(struct owner_check *check);
+static enum err entry_apply(struct command *command, struct db *db);
+static void entry_finish(struct command *command);
+
+static const struct command_row entry_row = {"audited_view", "read", entry_apply, NULL, entry_finish};
+
+enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check)
+{
+	check(check->count <= OWNER_CHECK_MAX);
+	check->guild = guild;
+	check->job = (struct read_job){.run = check_run, .done = check_done, .home = loop};
+	return reader_push(guild->readers, &check->job);
+}
+
+static enum err check_run(struct read_job *job, struct db *db)
+{
+	struct owner_check *check = container_of(job, struct owner_check, job);
+	enum err err = ERR_OK;
+	for (unsigned i = 0; i < check->count && err == ERR_OK; i++) {
+		int64_t owner = 0, workspace = 0;
+		err = ops_turn_owner(db, check->ids[i], &owner, &workspace);
+		bool own = owner == check->caller.principal;
+		bool may = workspace == check->caller.workspace && (own || caller_is_admin(&check->caller));
+		check->is_foreign[i] = !own;
+		check->has_foreign |= !own;
+		if (err == ERR_OK && !may) {
+			err = ERR_NOT_FOUND;
+		}
+	}
+	return err;
+}
+
+static void check_done(struct read_job *job)
+{
+	struct owner_check *check = container_of(job, struct owner_check, job);
+	enum err err = job->result;
+	if (err == ERR_OK && check->has_foreign) {
+		err = entry_submit(check);
+		if (err == ERR_OK) {
+			return;
+		}
+	}
+	check->answer(check, err);
+}
+
+static enum err change_text(const struct owner_check *check, struct arena *arena, struct str *out)
+{
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, ENTRY_BYTES);
+	json_begin(&json, &text);
+	json_object(&json);
+	json_name(&json, STR("execution_ids"));
+	json_array(&json);
+	for (unsigned i = 0; i < check->count; i++) {
+		if (check->is_foreign[i]) {
+			struct id_text id = id_format(&check->guild->id_secret, ID_EXECUTION, check->ids[i]);
+			json_str(&json, id_str(&id));
+		}
+	}
+	json_array_end(&json);
+	json_put_str(&json, STR("read"), STR("events"));
+	json_object_end(&json);
+	*out = buf_err(&text) == ERR_OK ? arena_copy(arena, buf_str(&text)) : STR_NONE;
+	buf_fini(&text);
+	return out->at != NULL ? ERR_OK : ERR_MEMORY;
+}
+
+static enum err entry_submit(struct owner_check *check)
+{
+	struct arena arena;
+	struct change_what what = {.outcome = OUTCOME_COMPLETED};
+	arena_init(&arena, ENTRY_ARENA_BYTES);
+	struct check_entry *entry = change_make(check->guild, &entry_row, &arena, check->job.home, &check->caller, sizeof(*entry));
+	enum err err = entry != NULL ? change_text(check, &arena, &what.change) : ERR_MEMORY;
+	if (err == ERR_OK) {
+		err = change_audit(&entry->change, &what);
+	}
+	if (err == ERR_OK) {
+		entry->check = check;
+		entry->arena = arena;
+		entry->change.command.arena = &entry->arena;
+		err = command_submit(&entry->change.command, false);
+	}
+	if (err != ERR_OK) {
+		arena_fini(&arena);
+	}
+	return err;
+}
+
+static enum err entry_apply(struct command *command, struct db *db)
+{
+	return change_log((struct change *)command, db);
+}
+
+static void entry_finish(struct command *command)
+{
+	struct check_entry *entry = (struct check_entry *)command;
+	struct owner_check *check = entry->check;
+	struct arena arena = entry->arena;
+	enum err err = command->result;
+	arena_fini(&arena);
+	check->answer(check, err);
+}
