@@ -33,7 +33,7 @@ static const struct http_member user_create_members[] = {
 };
 static const struct http_member user_patch_members[] = {
 	{"name", HTTP_STRING, false, 1, 200, NULL, "how the user is called"},
-	{"role", HTTP_STRING, false, 0, 0, role_choices, "at most the caller's own"},
+	{"role", HTTP_STRING, false, 0, 0, role_choices, "at most the caller's own; another one revokes the user's tokens"},
 	{"disabled", HTTP_BOOL, false, 0, 0, NULL, "true: its tokens stop working at once; false: they work again"},
 	{.name = NULL},
 };
@@ -168,6 +168,9 @@ static enum err user_prepare(struct user_command *command)
 		user_fields(&json, &command->from);
 	}
 	json_put_str(&json, STR("principal_id"), id_str(&id));
+	if (!command->is_new && command->to.role != command->from.role) {
+		json_put_bool(&json, STR("tokens_revoked"), true);
+	}
 	json_object_end(&json);
 	enum err err = buf_err(&text);
 	if (err == ERR_OK) {
@@ -317,6 +320,10 @@ static enum err user_update_apply(struct command *base, struct db *db)
 	if (err == ERR_OK) {
 		err = identity_writer_put(command->identity, &command->to);
 	}
+	/* Whoever got hold of a token must not rise with its owner, nor go on with what the owner may not do any more (T14). */
+	if (err == ERR_OK && command->to.role != from->role) {
+		err = identity_tokens_end(command->identity, db, from->id, 0, command_now_us(base));
+	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
@@ -350,7 +357,7 @@ const struct http_route identity_routes[] = {
 		NULL, "principal", 201, handle_user_create},
 	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200,
 		handle_user_get},
-	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role.",
+	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role, which revokes its tokens.",
 		user_patch_members, NULL, "principal", 200, handle_user_patch},
 	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL,
 		identity_token_list_query, "list:token", 200, identity_handle_token_list},

@@ -38,6 +38,9 @@ bool identity_may_rule(const struct caller *caller, const struct principal *prin
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
 const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text);
 
+/* token.c. In apply: revokes all tokens of a principal; expired_at_us != 0: those that had expired then, and only some when there are many. */
+enum err identity_tokens_end(struct identity *identity, struct db *db, int64_t principal, int64_t expired_at_us, int64_t now_us) MUST_USE;
+
 /* token_api.c: what the rows of /v1/tokens name. */
 extern const struct http_member identity_token_list_query[], identity_token_create_members[];
 void identity_handle_token_list(struct http_request *request, void *ctx);
@@ -54,6 +57,8 @@ typedef bool principal_row_fn(const struct principal *principal, void *arg);
 enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg) MUST_USE;
 enum err token_row_insert(struct db *db, const struct token_row *token) MUST_USE;
 enum err token_row_revoke(struct db *db, int64_t id, int64_t now_us) MUST_USE;
+/* The first of a principal's that were not revoked; expired_at_us != 0: only those that had expired then. Only ids, principal, hashes. */
+enum err token_rows_live(struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count) MUST_USE;
 /* ERR_NOT_FOUND. label is not set. */
 enum err token_row_get(struct db *db, int64_t id, struct token_row *out) MUST_USE;
 typedef bool token_row_fn(const struct token_row *token, void *arg);

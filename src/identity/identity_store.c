@@ -16,6 +16,9 @@ static const struct db_sql sql_principal_rows = {
 static const struct db_sql sql_token_insert = {
 	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
 static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2 WHERE id = ?1"};
+static const struct db_sql sql_token_live = {
+	"SELECT id, hash FROM token WHERE principal = ?1 AND revoked_at IS NULL AND (?2 = 0 OR expires_at <= ?2) ORDER BY id "
+	"LIMIT ?3"};
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
 
@@ -148,6 +151,30 @@ static enum err token_of_row(struct db_stmt *stmt, struct token_row *out)
 	};
 	memcpy(out->hash, hash.at, HASH_SHA256_BYTES);
 	return ERR_OK;
+}
+
+enum err token_rows_live(
+	struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count)
+{
+	struct db_stmt *stmt = db_use(db, &sql_token_live);
+	db_bind_int(stmt, 1, principal);
+	db_bind_int(stmt, 2, expired_at_us);
+	db_bind_int(stmt, 3, (int64_t)max);
+	*count = 0;
+	for (;;) {
+		bool row;
+		enum err err = db_step(stmt, &row);
+		if (err != ERR_OK || !row) {
+			return err;
+		}
+		struct str hash = db_bytes(stmt, 1);
+		if (hash.len != HASH_SHA256_BYTES) {
+			db_reset(stmt);
+			return ERR_CORRUPT;
+		}
+		out[*count] = (struct token_row){.id = db_int(stmt, 0), .principal = principal};
+		memcpy(out[(*count)++].hash, hash.at, HASH_SHA256_BYTES);
+	}
 }
 
 enum err token_row_get(struct db *db, int64_t id, struct token_row *out)

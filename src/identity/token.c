@@ -7,7 +7,7 @@
 #include "identity/identity_priv.h"
 #include "wire/utf8.h"
 
-enum { TOKEN_RANDOM_BYTES = 32 };
+enum { TOKEN_RANDOM_BYTES = 32, END_ROWS = 64 };
 
 struct revocation_note {
 	struct loop_note note;
@@ -74,7 +74,28 @@ bool token_members_read(struct guild *guild, struct http_request *request, struc
 	return expiry_read(guild, request, expires_at_us);
 }
 
-/* ---- revocation ---- */
+/* ---- ending tokens ---- */
+
+enum err identity_tokens_end(
+	struct identity *identity, struct db *db, int64_t principal, int64_t expired_at_us, int64_t now_us)
+{
+	struct token_row rows[END_ROWS];
+	size_t count;
+	enum err err;
+	do {
+		err = token_rows_live(db, principal, expired_at_us, END_ROWS, rows, &count);
+		for (size_t i = 0; i < count && err == ERR_OK; i++) {
+			err = token_row_revoke(db, rows[i].id, now_us);
+			if (err == ERR_OK) {
+				err = identity_writer_token_remove(identity, rows[i].hash);
+			}
+		}
+		/* A rest that has expired may wait; one that works may not. */
+	} while (err == ERR_OK && count == END_ROWS && expired_at_us == 0);
+	return err;
+}
+
+/* ---- shutting what is open ---- */
 
 static void note_run(struct loop_note *loop_note, struct loop *loop)
 {

@@ -173,6 +173,11 @@ static enum err token_create_apply(struct command *base, struct db *db)
 	struct token_command *command = (struct token_command *)base;
 	struct token_row *token = &command->token;
 	const struct principal *principal = identity_writer_principal(command->identity, token->principal);
+	const struct principal *asker = identity_writer_principal(command->identity, base->caller.principal);
+	/* Their tokens may have ended with their role: none of them leaves a new one behind. */
+	if (asker == NULL || asker->role != base->caller.role) {
+		return ERR_UNAUTHENTICATED;
+	}
 	/* It may have been raised or disabled since the handler looked. */
 	if (principal == NULL || principal->disabled_at_us != 0 ||
 		(principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {

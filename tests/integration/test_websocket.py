@@ -108,6 +108,28 @@ class TestSignIn:
             assert kept.ask({"type": "ping"})["type"] == "pong"
         assert broken_handshake(shared_server, second["token"]) == 401
 
+    def test_a_change_of_role_ends_tokens_and_sockets(self, shared_server):
+        """T14"""
+        user, other = shared_server.second_user("member"), shared_server.second_user("member")
+        second = shared_server.client(user.post("/v1/tokens").ok(201)["token"])
+        with user.ws() as first, second.ws() as another, other.ws() as kept:
+            with Stream(*user.open("GET", "/v1/events?topics=global")) as stream:
+                shared_server.patch(f"/v1/users/{user.id}", {"role": "admin"}).ok(200)
+                assert first.close_code() == another.close_code() == 4001
+                assert stream.collect() == []
+            assert kept.ask({"type": "ping"})["type"] == "pong"
+        for client in (user, second):
+            assert client.get("/v1/me").status == 401 and broken_handshake(shared_server, client.token) == 401
+        entry = shared_server.items(f"/v1/audit?limit=100&principal={shared_server.get('/v1/me').ok(200)['id']}&action=update")[0]
+        assert entry["change"] == {"new": {**entry["change"]["old"], "role": "admin"}, "old": entry["change"]["old"],
+                                   "principal_id": user.id, "tokens_revoked": True}
+        fresh = shared_server.client(shared_server.post("/v1/tokens", {"user_id": user.id}).ok(201)["token"])
+        with fresh.ws() as socket:
+            assert socket.ask({"type": "ping"})["type"] == "pong"
+            shared_server.patch(f"/v1/users/{user.id}", {"role": "admin", "name": "Ada"}).ok(200)
+            assert socket.ask({"type": "ping"})["type"] == "pong", "the same role is no change"
+        assert fresh.get("/v1/me").ok(200)["role"] == "admin"
+
     def test_expiry_closes_open_sockets(self, shared_server):
         """AC-169"""
         user = shared_server.second_user("member")

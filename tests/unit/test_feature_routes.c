@@ -241,12 +241,66 @@ static void test_users(void **state)
 	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"disabled\":true}", 200);
 	assert_string_not_equal(text(f, "disabled_at"), "");
 	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_UNAUTHENTICATED);
-	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"disabled\":false,\"role\":\"viewer\",\"name\":\"Moe\"}", 200);
+	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"disabled\":false,\"role\":\"member\",\"name\":\"Moe\"}", 200);
 	assert_int_equal(identity_authenticate(f->guild.identity, str_of(token), 1, &caller), ERR_OK);
-	assert_int_equal(caller.role, ROLE_VIEWER);
 	assert_true(str_eq(caller_name(&caller), STR("Moe")));
 	call(f, &f->admin, "GET", path("users/$", mo), NULL, 200);
 	call(f, &f->admin, "GET", path("users/$", "0190f2a0-0000-7000-8000-000000000000"), NULL, 404);
+}
+
+static bool token_works(struct fixture *f, const char *token, enum role role)
+{
+	struct caller caller;
+	enum err err = identity_authenticate(f->guild.identity, str_of(token), env_wall_us(env_real()), &caller);
+	assert_true(err == ERR_UNAUTHENTICATED || caller.role == role);
+	return err == ERR_OK;
+}
+
+/* T14: a role comes with new tokens. More of them than one read of the store gives, and nobody else's. */
+static void test_a_change_of_role_ends_tokens(void **state)
+{
+	enum { TOKENS = 70 };
+	struct fixture *f = *state;
+	char mo[64], body[128], tokens[TOKENS][64], others[64];
+	call(f, &f->member, "GET", "/v1/me", NULL, 200);
+	snprintf(mo, sizeof(mo), "%s", text(f, "id"));
+	call(f, &f->other, "POST", "/v1/tokens", NULL, 201);
+	snprintf(others, sizeof(others), "%s", text(f, "token"));
+	for (int i = 0; i < TOKENS; i++) {
+		call(f, &f->member, "POST", "/v1/tokens", NULL, 201);
+		snprintf(tokens[i], sizeof(tokens[i]), "%s", text(f, "token"));
+	}
+	int64_t entries = audit_entries(f);
+	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"role\":\"viewer\"}", 200);
+	assert_int_equal(audit_entries(f), entries + 1);
+	for (int i = 0; i < TOKENS; i++) {
+		assert_false(token_works(f, tokens[i], ROLE_VIEWER));
+	}
+	assert_true(token_works(f, others, ROLE_MEMBER));
+	/* Who asked with a token that has just ended gets no other one. */
+	call(f, &f->member, "POST", "/v1/tokens", NULL, 401);
+	call(f, &f->admin, "GET", path("tokens?user=$", mo), NULL, 200);
+	assert_int_equal(items(f), 0);
+	snprintf(body, sizeof(body), "{\"user_id\":\"%s\"}", mo);
+	call(f, &f->admin, "POST", "/v1/tokens", body, 201);
+	snprintf(tokens[0], sizeof(tokens[0]), "%s", text(f, "token"));
+	assert_true(token_works(f, tokens[0], ROLE_VIEWER));
+	/* The same role again is no change. */
+	call(f, &f->admin, "PATCH", path("users/$", mo), "{\"role\":\"viewer\",\"name\":\"Mo\"}", 200);
+	assert_true(token_works(f, tokens[0], ROLE_VIEWER));
+}
+
+static void test_nobody_changes_their_own_role(void **state)
+{
+	struct fixture *f = *state;
+	const struct caller *callers[] = {&f->operator, &f->admin};
+	for (int i = 0; i < 2; i++) {
+		call(f, callers[i], "GET", "/v1/me", NULL, 200);
+		char me[64];
+		snprintf(me, sizeof(me), "%s", text(f, "id"));
+		call(f, callers[i], "PATCH", path("users/$", me), "{\"role\":\"viewer\"}", 403);
+	}
+	assert_true(token_works(f, f->token, ROLE_OPERATOR));
 }
 
 static void test_tokens(void **state)
@@ -489,6 +543,8 @@ int main(void)
 		ROUTE_TEST(test_decide_and_policy),
 		ROUTE_TEST(test_agent_tokens),
 		ROUTE_TEST(test_users),
+		ROUTE_TEST(test_a_change_of_role_ends_tokens),
+		ROUTE_TEST(test_nobody_changes_their_own_role),
 		ROUTE_TEST(test_tokens),
 		ROUTE_TEST(test_keys),
 		ROUTE_TEST(test_sessions),
