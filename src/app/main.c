@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "loop/loop.h"
 
@@ -152,6 +154,7 @@ static int serve(const char *file, const struct config_flag *flags, size_t flag_
 	int code;
 
 	close_to_others();
+	mem_keep(LIMIT_FREED_KEPT_BYTES);
 	/* Before any thread: all of them inherit it, and sigwait alone gets these. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);

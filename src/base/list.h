@@ -45,4 +45,17 @@ static inline struct list *list_pop(struct list *head)
 	return node;
 }
 
+/* Moves all nodes of from, in their order, to the empty ring that to becomes. */
+static inline void list_take(struct list *from, struct list *to)
+{
+	list_init(to);
+	if (list_empty(from)) {
+		return;
+	}
+	*to = *from;
+	to->next->prev = to;
+	to->prev->next = to;
+	list_init(from);
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* mem.c - the heap's door: calloc, realloc and free with a counter and a hook in front. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -34,6 +35,14 @@ void *mem_grow(void *block, size_t bytes)
 void mem_free(void *block)
 {
 	free(block);
+}
+
+void mem_keep(size_t bytes)
+{
+	int kept = bytes < INT32_MAX ? (int)bytes : INT32_MAX;
+
+	(void)mallopt(M_TRIM_THRESHOLD, kept);
+	(void)mallopt(M_MMAP_THRESHOLD, kept);
 }
 
 void mem_hook_set(mem_fail_fn *fail, void *arg)

@@ -19,6 +19,10 @@ void *mem_alloc(size_t bytes);
 void *mem_grow(void *block, size_t bytes);
 void mem_free(void *block);
 
+/* For a server's process alone: up to bytes of what is freed stay with the process, because a relayed answer's buffers come and go with it,
+ * and giving their pages back each time costs more than filling them. */
+void mem_keep(size_t bytes);
+
 /* Called before each allocation with its number (1, 2, ...); returning true makes it fail. Tests only. */
 typedef bool mem_fail_fn(void *arg, uint64_t number);
 void mem_hook_set(mem_fail_fn *fail, void *arg);

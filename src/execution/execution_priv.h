@@ -116,6 +116,8 @@ struct execution {
 	struct loop_timer total_timer, batch_timer, retry_timer;
 	struct provider_call *call;
 	struct stream_log log;
+	struct list viewers;         /* on this loop: told of new events once a turn */
+	struct loop_task viewers_task;
 	struct token_batch batch;
 	size_t items_stored;
 	int64_t started_wall_us, started_mono_us, finished_mono_us, deadline_mono_us;
@@ -251,6 +253,13 @@ struct str resolve_path_json(struct arena *arena, const struct resolve_output *o
 /* Looks the candidates up on the loop. session: NULL none. */
 void resolve_lookup(struct guild *guild, int64_t workspace, struct str explicit_agent, const struct session *session, bool strict,
 		    struct resolve_output *out);
+
+/* ---- viewer.c ---- */
+/* The log has new events: the viewers of this loop get them at the end of the turn, in one piece. */
+void viewer_wake_all(struct execution *execution);
+void viewer_run_all(struct loop_task *task, struct loop *loop);
+/* The log goes: its viewers go on from the store. */
+void viewer_orphan_all(struct execution *execution);
 
 /* ---- cold logs ---- */
 /* A log made from a turn row: ids and end filled from strs in arena. */

@@ -99,6 +99,9 @@ static struct execution *flow_alloc(struct engine_shard *shard, const struct cal
 	arena_init(&execution->arena, LIMIT_FLOW_ARENA_BYTES);
 	list_init(&execution->link);
 	list_init(&execution->step_task.link);
+	list_init(&execution->viewers);
+	list_init(&execution->viewers_task.link);
+	execution->viewers_task.run = viewer_run_all;
 	stream_log_init(&execution->log, (size_t)guild->settings.answer_bytes_max);
 	return execution;
 }
@@ -172,6 +175,7 @@ void flow_destroy(struct execution *execution)
 	check(!execution->batch.in_flight);
 	list_remove(&execution->link);
 	loop_task_cancel(&execution->step_task);
+	viewer_orphan_all(execution);
 	loop_timer_clear(shard->loop, &execution->total_timer);
 	loop_timer_clear(shard->loop, &execution->batch_timer);
 	loop_timer_clear(shard->loop, &execution->retry_timer);

@@ -134,6 +134,7 @@ static void call_step(struct execution *execution)
 void flow_publish(struct execution *execution, int64_t seq)
 {
 	struct bus *bus = execution->guild->bus;
+	viewer_wake_all(execution);
 	struct str topics[2] = {str_of(execution->execution_topic), str_of(execution->user_topic)};
 	unsigned topic_count = execution->stream ? 2 : 1;
 	const uint64_t *hashes = execution->topic_hashes;

@@ -242,6 +242,27 @@ void stream_log_event_id(const struct stream_log *log, int64_t seq, char out[80]
 	snprintf(out, 80, "%.*s:%lld:%lld", STR_FMT(log->ids.execution), (long long)log->epoch, (long long)seq);
 }
 
+int64_t stream_log_sse(const struct stream_log *log, int64_t seq, int64_t upto, struct buf *out)
+{
+	size_t len_max = out->len + STREAM_PIECE_BYTES;
+	for (;; seq++) {
+		buf_put_str(out, STR("id: "));
+		buf_put_str(out, log->ids.execution);
+		buf_put_byte(out, ':');
+		buf_put_i64(out, log->epoch);
+		buf_put_byte(out, ':');
+		buf_put_i64(out, seq);
+		buf_put_str(out, STR("\nevent: "));
+		buf_put_str(out, stream_log_type(log, seq));
+		buf_put_str(out, STR("\ndata: "));
+		stream_log_json(log, seq, out);
+		buf_put_str(out, STR("\n\n"));
+		if (seq == upto || out->len >= len_max || out->failed) {
+			return seq;
+		}
+	}
+}
+
 struct frame *stream_log_frame(const struct stream_log *log, int64_t seq, enum bus_form form)
 {
 	struct buf text;

@@ -67,6 +67,9 @@ struct str stream_log_type(const struct stream_log *log, int64_t seq);
 void stream_log_json(const struct stream_log *log, int64_t seq, struct buf *out);
 /* "<execution>:<epoch>:<seq>", NUL-terminated in out. */
 void stream_log_event_id(const struct stream_log *log, int64_t seq, char out[80]);
+/* Appends the events from seq to upto as an event stream, or as many of them as make STREAM_PIECE_BYTES; returns the last one's number. */
+#define STREAM_PIECE_BYTES 65536
+int64_t stream_log_sse(const struct stream_log *log, int64_t seq, int64_t upto, struct buf *out);
 /* A frame of that event, one reference; NULL without memory. */
 struct frame *stream_log_frame(const struct stream_log *log, int64_t seq, enum bus_form form);
 /* Estimated tokens of one delta. */

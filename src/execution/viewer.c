@@ -1,9 +1,12 @@
 /*
  * viewer.c - a cursor into the log of one execution, wherever that log is.
  *
+ * On the loop that owns the run, a viewer is attached to its log: at the end of a turn it sends what is new, in one frame.
+ * Elsewhere it subscribes to the execution's topic, and
+ *
  *   FETCHING  frames after the cursor are asked of the owner's loop, or of the store; live ones are only noted
  *   LIVE      the cursor is at the end: live frames go straight out
- *   LAGGING   the listener is too slow: nothing goes out until it has drained, then FETCHING
+ *   LAGGING   the listener is too slow: nothing goes out until it has drained, then FETCHING (attached: LIVE)
  *   OVER      the terminal frame went out, or the execution is not there
  */
 #include "base/check.h"
@@ -18,6 +21,8 @@ struct fetch;
 
 struct execution_viewer {
 	struct bus_subscriber subscriber;
+	struct execution *attached;  /* NULL: by the bus */
+	struct list link;            /* in its viewers */
 	struct execution_viewer_options options;
 	struct engine *engine;
 	struct loop *loop;
@@ -57,6 +62,18 @@ static void fetch_fill(struct fetch *fetch, const struct stream_log *log);
 static void fetch_free(struct fetch *fetch);
 static void viewer_take(struct execution_viewer *viewer, struct fetch *fetch);
 static void viewer_over(struct execution_viewer *viewer, enum err err);
+static bool send_frame(struct execution_viewer *viewer, struct frame *frame, int64_t seq);
+static void attached_flush(struct execution_viewer *viewer);
+
+/* The run of that id, when this loop owns it and the viewer's cursor belongs to its log as it is now. */
+static struct execution *attachable(const struct execution_viewer *viewer)
+{
+	struct engine_shard *owner = engine_shard_of(viewer->engine, viewer->options.execution);
+	struct execution *execution =
+		owner->loop == viewer->loop ? map_get(&owner->by_id, (uint64_t)viewer->options.execution) : NULL;
+	bool fits = execution != NULL && execution->recorded && execution->log.epoch == viewer->options.after_epoch;
+	return fits ? execution : NULL;
+}
 
 enum err execution_viewer_create(struct engine *engine, struct loop *loop, const struct execution_viewer_options *options,
 				 struct execution_viewer **out)
@@ -73,9 +90,18 @@ enum err execution_viewer_create(struct engine *engine, struct loop *loop, const
 	viewer->next_seq = options->after_seq + 1;
 	viewer->task.run = task_run;
 	list_init(&viewer->task.link);
+	list_init(&viewer->link);
+	bus_subscriber_init(&viewer->subscriber, deliver);
+	viewer->attached = attachable(viewer);
+	if (viewer->attached != NULL) {
+		viewer->state = VIEWER_LIVE;
+		list_push(&viewer->attached->viewers, &viewer->link);
+		loop_task_add(loop, &viewer->task);
+		*out = viewer;
+		return ERR_OK;
+	}
 	memcpy(viewer->topic, "execution:", 10);
 	memcpy(viewer->topic + 10, id.text, ID_TEXT_LEN + 1);
-	bus_subscriber_init(&viewer->subscriber, deliver);
 	enum err err = bus_subscribe(engine->guild->bus, loop, &viewer->subscriber, str_of(viewer->topic));
 	if (err != ERR_OK) {
 		mem_free(viewer);
@@ -93,6 +119,7 @@ void execution_viewer_destroy(struct execution_viewer **viewer)
 		return;
 	}
 	bus_unsubscribe_all(v->engine->guild->bus, v->loop, &v->subscriber);
+	list_remove(&v->link);
 	loop_task_cancel(&v->task);
 	if (v->fetch != NULL) {
 		v->fetch->viewer = NULL;
@@ -104,8 +131,81 @@ void execution_viewer_destroy(struct execution_viewer **viewer)
 void execution_viewer_drained(struct execution_viewer *viewer)
 {
 	if (viewer->state == VIEWER_LAGGING) {
-		viewer->state = VIEWER_FETCHING;
+		viewer->state = viewer->attached != NULL ? VIEWER_LIVE : VIEWER_FETCHING;
 		loop_task_add(viewer->loop, &viewer->task);
+	}
+}
+
+/* ---- attached ---- */
+
+void viewer_wake_all(struct execution *execution)
+{
+	if (!list_empty(&execution->viewers)) {
+		loop_task_add(execution->shard->loop, &execution->viewers_task);
+	}
+}
+
+/* What a viewer's owner does when it has ended may destroy others: each is looked at once, from a list of its own. */
+void viewer_run_all(struct loop_task *task, struct loop *loop)
+{
+	struct execution *execution = container_of(task, struct execution, viewers_task);
+	struct list batch, *link;
+	(void)loop;
+	list_take(&execution->viewers, &batch);
+	while ((link = list_pop(&batch)) != NULL) {
+		struct execution_viewer *viewer = container_of(link, struct execution_viewer, link);
+		list_push(&execution->viewers, link);
+		attached_flush(viewer);
+		if (viewer->state == VIEWER_OVER) {
+			loop_task_cancel(&viewer->task);
+			viewer->options.ended(viewer->options.ctx, viewer->end);
+		}
+	}
+}
+
+void viewer_orphan_all(struct execution *execution)
+{
+	struct list *link;
+	loop_task_cancel(&execution->viewers_task);
+	while ((link = list_pop(&execution->viewers)) != NULL) {
+		struct execution_viewer *viewer = container_of(link, struct execution_viewer, link);
+		viewer->attached = NULL;
+		if (viewer->state == VIEWER_LIVE) {
+			viewer->state = VIEWER_FETCHING;
+			loop_task_add(viewer->loop, &viewer->task);
+		}
+	}
+}
+
+/* Everything from the cursor on, up to what one frame may hold; NULL: no memory. */
+static struct frame *attached_frame(struct execution_viewer *viewer, int64_t seq_last, int64_t *upto)
+{
+	struct execution *execution = viewer->attached;
+	struct buf *scratch = &execution->shard->scratch;
+	if (viewer->options.form != BUS_FORM_SSE) {
+		*upto = viewer->next_seq;
+		return stream_log_frame(&execution->log, *upto, viewer->options.form);
+	}
+	buf_clear(scratch);
+	*upto = stream_log_sse(&execution->log, viewer->next_seq, seq_last, scratch);
+	return buf_err(scratch) == ERR_OK ? http_sse_chunk(buf_str(scratch)) : NULL;
+}
+
+static void attached_flush(struct execution_viewer *viewer)
+{
+	struct stream_log *log = &viewer->attached->log;
+	int64_t seq_last = stream_log_seq_last(log);
+	while (viewer->state == VIEWER_LIVE && viewer->next_seq <= seq_last) {
+		int64_t upto;
+		struct frame *frame = attached_frame(viewer, seq_last, &upto);
+		if (frame == NULL) {
+			viewer_over(viewer, ERR_MEMORY);
+		} else {
+			(void)send_frame(viewer, frame, upto);
+		}
+	}
+	if (viewer->state == VIEWER_LIVE && log->ended) {
+		viewer_over(viewer, ERR_OK);
 	}
 }
 
@@ -161,7 +261,11 @@ static void task_run(struct loop_task *task, struct loop *loop)
 {
 	struct execution_viewer *viewer = container_of(task, struct execution_viewer, task);
 	(void)loop;
+	if (viewer->attached != NULL && viewer->state == VIEWER_LIVE) {
+		attached_flush(viewer);
+	}
 	if (viewer->state == VIEWER_OVER) {
+		loop_task_cancel(task);
 		viewer->options.ended(viewer->options.ctx, viewer->end);
 	} else if (viewer->state == VIEWER_FETCHING && viewer->fetch == NULL) {
 		fetch_begin(viewer);

@@ -143,6 +143,8 @@ void http_stream_end(struct http_stream *stream);
 struct arena *http_stream_arena(struct http_stream *stream);
 /* A chunk holding one SSE event; NULL without memory. data has no CR or LF. */
 struct frame *http_sse_frame(struct str id, struct str event, struct str data);
+/* The same for several events, as sse_put wrote them. */
+struct frame *http_sse_chunk(struct str events);
 
 /* ---- WebSockets ---- */
 

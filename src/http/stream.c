@@ -355,3 +355,18 @@ struct frame *http_sse_frame(struct str id, struct str event, struct str data)
 	memcpy(at, "\n\n\r\n", 4);
 	return frame;
 }
+
+struct frame *http_sse_chunk(struct str events)
+{
+	char size_line[20];
+	size_t size_len = size_line_put(events.len, size_line);
+	struct frame *frame = frame_make(size_len + events.len + 2);
+
+	check(events.len > 0);
+	if (frame) {
+		char *at = mempcpy(frame->bytes, size_line, size_len);
+		at = mempcpy(at, events.at, events.len);
+		memcpy(at, "\r\n", 2);
+	}
+	return frame;
+}

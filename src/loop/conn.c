@@ -204,7 +204,7 @@ void conn_reap(struct loop *loop)
 	struct list *node;
 
 	/* What closes from here on waits for the next turn, which does not wait. */
-	loop_list_take(&loop->closing, &batch);
+	list_take(&loop->closing, &batch);
 	while ((node = list_pop(&batch))) {
 		struct conn *conn = container_of(node, struct conn, link);
 		loop->worked = true;

@@ -259,7 +259,7 @@ void conn_flush_all(struct loop *loop)
 	struct list batch;
 	struct list *node;
 
-	loop_list_take(&loop->dirty, &batch);
+	list_take(&loop->dirty, &batch);
 	while ((node = list_pop(&batch))) {
 		loop->worked = true;
 		flush(container_of(node, struct conn, link));

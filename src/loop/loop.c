@@ -380,7 +380,7 @@ static void run_ready(struct loop *loop)
 	struct list *node;
 
 	/* What is noted from here on waits for the next turn: nobody keeps the loop in this step. */
-	loop_list_take(&loop->ready, &batch);
+	list_take(&loop->ready, &batch);
 	while ((node = list_pop(&batch))) {
 		struct loop_source *source = container_of(node, struct loop_source, link);
 		unsigned bits = source->ready;
@@ -441,7 +441,7 @@ static void run_tasks(struct loop *loop)
 	struct list batch;
 	struct list *node;
 
-	loop_list_take(&loop->tasks, &batch);
+	list_take(&loop->tasks, &batch);
 	while ((node = list_pop(&batch))) {
 		struct loop_task *task = container_of(node, struct loop_task, link);
 		loop->worked = true;

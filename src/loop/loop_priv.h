@@ -41,19 +41,6 @@ void loop_source_mark(struct loop_source *source, unsigned bits);
 /* Forgets the descriptor (before it is closed). */
 void loop_source_fini(struct loop_source *source);
 
-/* Moves all nodes of from, in their order, to the empty ring that to becomes. */
-static inline void loop_list_take(struct list *from, struct list *to)
-{
-	list_init(to);
-	if (list_empty(from)) {
-		return;
-	}
-	*to = *from;
-	to->next->prev = to;
-	to->prev->next = to;
-	list_init(from);
-}
-
 /* The newcomer that a listener is handing over: conn_open finds its count here. */
 struct loop_newcomer {
 	int fd;

@@ -69,6 +69,7 @@ struct provider_call {
 	struct arena arena; /* one chunk at a time */
 	struct buf whole;
 	struct openai_joiner joiner;
+	struct openai_around around;
 	int64_t bytes;      /* of text given, or of an error reply */
 	unsigned garbage_chunks;
 	bool cancelled, cancel_seen, marker, public_only;
@@ -208,7 +209,7 @@ static void take_event(struct provider_call *call, const struct sse_event *event
 		fail(call, "in_band");
 		return;
 	}
-	err = openai_chunk_parse(&call->arena, event->data, &chunk);
+	err = openai_chunk_next(&call->around, &call->arena, event->data, &chunk);
 	if (err == ERR_MALFORMED && call->garbage_chunks < GARBAGE_CHUNKS_MAX) {
 		call->garbage_chunks++;
 		return;

@@ -323,6 +323,62 @@ enum err openai_chunk_parse(struct arena *arena, struct str data, struct openai_
 	return parse(arena, data, STR("delta"), out);
 }
 
+/* ---- chunks that differ in their text alone ---- */
+
+/* A string's content that stands for itself. */
+static bool is_literal(struct str text)
+{
+	bool ascii = true;
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.at[i];
+
+		if (c < 0x20 || c == '"' || c == '\\') {
+			return false;
+		}
+		ascii &= c < 0x80;
+	}
+	return ascii || utf8_valid(text);
+}
+
+static void around_learn(struct openai_around *around, struct str data, const struct openai_chunk *chunk)
+{
+	/* Outside of data, the text was made: it had escapes. */
+	uintptr_t at = (uintptr_t)chunk->text.at, from = (uintptr_t)data.at;
+	size_t before_len = at - from, after_len = data.len - before_len - chunk->text.len;
+
+	around->before_len = around->after_len = 0;
+	if (at <= from || at >= from + data.len || chunk->text.len == 0 || data.len - chunk->text.len > OPENAI_AROUND_BYTES || chunk->torn ||
+	    chunk->error || chunk->has_usage || chunk->finish_reason.at != NULL) {
+		return;
+	}
+	memcpy(around->bytes, data.at, before_len);
+	memcpy(around->bytes + before_len, data.at + before_len + chunk->text.len, after_len);
+	around->before_len = before_len;
+	around->after_len = after_len;
+}
+
+enum err openai_chunk_next(struct openai_around *around, struct arena *arena, struct str data, struct openai_chunk *out)
+{
+	size_t before_len = around->before_len, after_len = around->after_len;
+
+	if (before_len > 0 && data.len >= before_len + after_len && memcmp(data.at, around->bytes, before_len) == 0 &&
+	    memcmp(data.at + data.len - after_len, around->bytes + before_len, after_len) == 0) {
+		struct str text = str_make(data.at + before_len, data.len - before_len - after_len);
+
+		if (is_literal(text)) {
+			*out = (struct openai_chunk){.text = text, .has_choice = true};
+			return ERR_OK;
+		}
+	}
+	enum err err = openai_chunk_parse(arena, data, out);
+
+	if (err == ERR_OK) {
+		around_learn(around, data, out);
+	}
+	return err;
+}
+
 enum err openai_reply_parse(struct arena *arena, struct str body, struct openai_chunk *out)
 {
 	*out = (struct openai_chunk){.text = STR("")};

@@ -31,6 +31,18 @@ struct openai_chunk {
 
 /* The data of one event. Unknown members, other choices, roles, reasoning and nulls are passed over. */
 enum err openai_chunk_parse(struct arena *arena, struct str data, struct openai_chunk *out) MUST_USE;
+/*
+ * A provider's chunks differ in little but the text of their delta. What stood around the last one's is kept: a chunk with the same
+ * bytes there and a text without escapes between them is the same JSON, and is not parsed again. Only of chunks that have no
+ * more to say than a text. Zero-initialise.
+ */
+#define OPENAI_AROUND_BYTES 640
+struct openai_around {
+	size_t before_len, after_len;
+	char bytes[OPENAI_AROUND_BYTES];
+};
+/* The same as openai_chunk_parse, but that `model` may be left out when it is the last one's again. */
+enum err openai_chunk_next(struct openai_around *around, struct arena *arena, struct str data, struct openai_chunk *out) MUST_USE;
 /* A whole reply: the same with "message" in place of "delta". */
 enum err openai_reply_parse(struct arena *arena, struct str body, struct openai_chunk *out) MUST_USE;
 /* The id of the only model of a list. ERR_NOT_FOUND when there is none or more than one. */

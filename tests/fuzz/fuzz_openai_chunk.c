@@ -9,12 +9,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str rest = str_make(data, size), line, text, model;
 	struct openai_joiner joiner = {{0}, 0};
-	struct openai_chunk chunk;
+	struct openai_around around = {0};
+	struct openai_chunk chunk, next;
 	struct arena arena;
 
 	arena_init(&arena, 4 << 20);
 	while (str_split(&rest, '\n', &line)) {
-		if (openai_chunk_parse(&arena, line, &chunk) == ERR_OK) {
+		enum err err = openai_chunk_parse(&arena, line, &chunk);
+		check(openai_chunk_next(&around, &arena, line, &next) == err);
+		if (err == ERR_OK) {
+			check(str_eq(next.text, chunk.text) && str_eq(next.finish_reason, chunk.finish_reason));
+			check(next.done == chunk.done && next.error == chunk.error && next.torn == chunk.torn);
+			check(next.has_choice == chunk.has_choice && next.has_usage == chunk.has_usage && next.tokens_out == chunk.tokens_out);
 			check(!chunk.has_usage || (chunk.tokens_in >= 0 && chunk.tokens_out >= 0));
 			check(chunk.torn || utf8_valid(line));
 			if (openai_join(&joiner, &arena, chunk.text, chunk.torn, &text) == ERR_OK) {

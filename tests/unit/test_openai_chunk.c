@@ -43,6 +43,45 @@ static void test_facts(void **state)
 	arena_fini(&arena);
 }
 
+/* What stood around the last text is recognised only byte for byte; everything else is read anew. */
+static void test_next(void **state)
+{
+	static const struct {
+		const char *data, *text;
+		bool model, finish;
+	} rows[] = {
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"one\"}}]}", "one", true, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\" two\"}}]}", " two", false, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"\"}}]}", "", false, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"\xc3\xa9\"}}]}", "\xc3\xa9", false, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\\nb\"}}]}", "a\nb", true, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"three\"}}]}", "three", true, false},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}", "x", true, true},
+		{"{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"y\"},\"finish_reason\":\"stop\"}]}", "y", true, true},
+		{"{\"model\":\"n\",\"choices\":[{\"delta\":{\"content\":\"four\"}}]}", "four", true, false},
+		{"{\"model\":\"n\",\"choices\":[{\"delta\":{\"content\":\"five\",\"role\":\"x\"}}]}", "five", true, false},
+	};
+	struct openai_around around = {0};
+	struct openai_chunk c;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BYTES);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(openai_chunk_next(&around, &arena, str_of(rows[i].data), &c), ERR_OK);
+		assert_true(str_eq(c.text, str_of(rows[i].text)) && c.has_choice);
+		assert_int_equal(c.model.at != NULL, rows[i].model);
+		assert_int_equal(c.finish_reason.at != NULL, rows[i].finish);
+	}
+	/* A loose byte, and the end of the string inside the text: the same bytes around, but not the same JSON. */
+	assert_int_equal(openai_chunk_next(&around, &arena, STR("{\"model\":\"n\",\"choices\":[{\"delta\":{\"content\":\"\xc3\",\"role\":\"x\"}}]}"), &c),
+			 ERR_OK);
+	assert_true(c.torn);
+	assert_int_equal(openai_chunk_next(&around, &arena,
+					   STR("{\"model\":\"n\",\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"b\",\"role\":\"x\"}}]}"), &c),
+			 ERR_MALFORMED);
+	arena_fini(&arena);
+}
+
 static void test_passed_over(void **state)
 {
 	const char *nothing[] = {
@@ -240,7 +279,8 @@ static void test_no_allocation_for_each_chunk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_facts),        cmocka_unit_test(test_passed_over),
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_next),        cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_whole_reply),  cmocka_unit_test(test_models),
 		cmocka_unit_test(test_torn),         cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_nothing_whole_is_kept_back),
