@@ -183,6 +183,17 @@ static bool is_unseen(uint32_t cp)
 	return false;
 }
 
+bool utf8_is_blank(struct str s)
+{
+	for (size_t at = 0; at < s.len;) {
+		uint32_t cp = utf8_get(s, &at);
+
+		if (!is_unseen(cp) && !utf8_is_obeyed(cp))
+			return false;
+	}
+	return true;
+}
+
 bool utf8_is_name(struct str s)
 {
 	bool seen = false;

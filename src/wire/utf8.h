@@ -37,6 +37,8 @@ size_t utf8_put(uint32_t cp, char out[4]);
 uint32_t utf8_get(struct str s, size_t *at);
 /* Would a display obey it instead of showing it? C0, DEL, C1, line and paragraph separators, marks that turn the direction of writing. */
 bool utf8_is_obeyed(uint32_t code_point);
+/* Has this valid text nothing to be seen? White space, joiners, fillers, what is obeyed; or nothing at all. */
+bool utf8_is_blank(struct str s);
 /* May this valid text be a name, of one line? It has something to be seen, and nothing that is obeyed. */
 bool utf8_is_name(struct str s);
 
