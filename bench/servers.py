@@ -94,7 +94,7 @@ class Guild(Process):
         self.data = pathlib.Path(data or self.made)
         self.address = f"{HOST}:{free_port()}"
         self.said = open(self.data / "said", "a+")
-        settings = {"GUILD_HTTP_RATE": "0", "GUILD_LOG_LEVEL": "error", **(env or {})}
+        settings = {"GUILD_HTTP_RATE": "0", "GUILD_QUOTA_SESSIONS": "0", "GUILD_LOG_LEVEL": "error", **(env or {})}
         began = time.monotonic()
         super().__init__([*wrap, folder / "guild", "serve", "--listen", self.address, "--data", self.data], cpu, settings,
                          stdout=self.said, stderr=self.said)

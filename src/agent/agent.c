@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/timefmt.h"
+#include "command/quota.h"
 #include "identity/identity.h"
 
 enum { TRIES_MAX = 16, EVENT_BYTES_MAX = 4096, CHANGE_BYTES_MAX = 65536 };
@@ -297,7 +298,13 @@ static enum err create_apply(struct command *command, struct db *db)
 		return create->edit.handle_given ? ERR_CONFLICT : ERR_AGAIN;
 	}
 	agent->created_at_us = agent->updated_at_us = command_now_us(command);
-	enum err err = agent_row_insert(db, agent);
+	enum err err = ERR_OK;
+	if (agent->owner != 0) {
+		err = quota_take(create->change.guild->quota, db, QUOTA_AGENTS, agent->owner, agent_rows_count);
+	}
+	if (err == ERR_OK) {
+		err = agent_row_insert(db, agent);
+	}
 	if (err == ERR_OK) {
 		err = registry_put(create->registry, agent);
 	}

@@ -21,6 +21,7 @@ struct agent *agent_copy(const struct agent *from);
 /* agent_store.c */
 enum err agent_row_insert(struct db *db, const struct agent *agent) MUST_USE;
 enum err agent_row_update(struct db *db, const struct agent *agent) MUST_USE;
+enum err agent_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t *count) MUST_USE;
 enum err agent_row_confidence(struct db *db, const struct agent *agent) MUST_USE;
 /* Rows with id > after, in order of id, at most limit; false from fn ends early. */
 typedef bool agent_row_fn(const struct agent *agent, void *arg);

@@ -1,5 +1,6 @@
 /* agent_store.c - SQL of the agent table. */
 #include "agent/agent_priv.h"
+#include "db/row.h"
 
 #define AGENT_COLUMNS                                                                                                  \
 	"id, workspace, name, handle, description, category, maturity, lifecycle, confidence_e4, kind, provider, model, "  \
@@ -19,6 +20,8 @@ static const struct db_sql sql_update = {"UPDATE agent SET name = ?2, descriptio
 static const struct db_sql sql_confidence = {
 	"UPDATE agent SET confidence_e4 = ?2, maturity = ?3, updated_at = ?4, revision = ?5 WHERE id = ?1"};
 static const struct db_sql sql_rows = {"SELECT " AGENT_COLUMNS " FROM agent WHERE id > ?1 ORDER BY id LIMIT ?2"};
+static const struct db_sql sql_count = {
+	"SELECT count(*) FROM (SELECT id FROM agent WHERE owner = ?1 LIMIT ?2) AS owned"};
 static const struct db_sql sql_defaults = {"SELECT id, default_agent FROM workspace ORDER BY id"};
 
 enum err agent_row_insert(struct db *db, const struct agent *agent)
@@ -82,6 +85,11 @@ enum err agent_row_confidence(struct db *db, const struct agent *agent)
 	db_bind_int(stmt, 4, agent->updated_at_us);
 	db_bind_int(stmt, 5, agent->revision);
 	return db_run(stmt);
+}
+
+enum err agent_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t *count)
+{
+	return db_count(db_use(db, &sql_count), owner, limit, count);
 }
 
 static void agent_of_row(struct db_stmt *stmt, struct agent *out)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "command/quota.h"
 #include "execution/execution_priv.h"
 #include "http/client.h"
 #include "identity/identity.h"
@@ -129,17 +130,28 @@ static enum err step_loops(struct guild *guild, char *detail)
 	return err;
 }
 
+static enum err step_quota(struct guild *guild)
+{
+	const int64_t most[QUOTA_KINDS] = {[QUOTA_AGENTS] = config_number(guild->config, CONFIG_quota_agents),
+					   [QUOTA_SESSIONS] = config_number(guild->config, CONFIG_quota_sessions),
+					   [QUOTA_TOKENS] = config_number(guild->config, CONFIG_quota_tokens)};
+	return quota_create(most, &guild->quota);
+}
+
 static enum err step_store(struct guild *guild, char *detail)
 {
 	struct app *app = guild->app;
 	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
 	err = err == ERR_OK ? policy_create((int)config_number(guild->config, CONFIG_governance_unknown_level), &guild->policy) : err;
+	err = err == ERR_OK ? step_quota(guild) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
-	struct command_overlay overlays[] = {identity_overlay(guild->identity), registry_overlay(guild->registry), {.ctx = NULL}};
+	identity_quota_set(guild->identity, guild->quota);
+	struct command_overlay overlays[] = {
+		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), {.ctx = NULL}};
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,

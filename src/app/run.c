@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "command/quota.h"
 #include "execution/execution.h"
 #include "http/client.h"
 #include "identity/identity.h"
@@ -209,6 +210,7 @@ void app_destroy(struct guild **guild_at)
 	bus_destroy(&guild->bus);
 	bus_history_destroy(&guild->history);
 	command_runner_destroy(&guild->commands);
+	quota_destroy(&guild->quota);
 	policy_destroy(&guild->policy);
 	registry_destroy(&guild->registry);
 	identity_destroy(&guild->identity);

@@ -17,6 +17,7 @@
 struct identity;
 struct registry;
 struct policy;
+struct quota;
 struct engine;
 struct http_server;
 struct http_client;
@@ -52,6 +53,7 @@ struct guild {
 	struct identity *identity;
 	struct registry *registry;
 	struct policy *policy;
+	struct quota *quota;                 /* NULL: there are none */
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;

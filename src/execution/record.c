@@ -198,7 +198,7 @@ static enum err session_new_apply(struct record_command *record, struct db *db, 
 	session.created_at_us = session.updated_at_us = now_us;
 	session.revision = 1;
 	session.open_count = 1;
-	return session_insert(db, &session);
+	return session_make(execution->guild->quota, db, &session);
 }
 
 static enum err session_old_apply(struct record_command *record, struct db *db, int64_t now_us)

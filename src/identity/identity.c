@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/timefmt.h"
 #include "command/overlay.h"
+#include "command/quota.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
@@ -35,6 +36,7 @@ struct identity {
 	const struct env *env;
 	struct siphash_key seed;
 	int64_t workspace;
+	struct quota *quota;    /* may be NULL */
 	int64_t first_operator; /* set at start-up, before the threads */
 	struct overlay tables[TABLES];
 };
@@ -178,6 +180,11 @@ const struct principal *identity_external(struct identity *identity, int64_t wor
 	return identity_principal(identity, entry->principal);
 }
 
+void identity_quota_set(struct identity *identity, struct quota *quota)
+{
+	identity->quota = quota;
+}
+
 void identity_workspace_set(struct identity *identity, int64_t workspace)
 {
 	identity->workspace = workspace;
@@ -273,7 +280,14 @@ enum err identity_token_insert(struct identity *identity, struct db *db, int64_t
 	if (overlay_get(&identity->tables[TABLE_TOKENS], token_key(hash)) != NULL) {
 		return ERR_CONFLICT;
 	}
-	enum err err = token_row_insert(db, &token);
+	enum err err = quota_take(identity->quota, db, QUOTA_TOKENS, principal, token_rows_count);
+	if (err == ERR_TOKEN_QUOTA) {
+		err = identity_tokens_end(identity, db, principal, now_us, now_us);
+		err = err == ERR_OK ? quota_take(identity->quota, db, QUOTA_TOKENS, principal, token_rows_count) : err;
+	}
+	if (err == ERR_OK) {
+		err = token_row_insert(db, &token);
+	}
 	return err != ERR_OK ? err : token_entry_put(identity, &token);
 }
 
@@ -307,8 +321,10 @@ enum err identity_writer_put(struct identity *identity, const struct principal *
 	return table_put(identity, TABLE_PRINCIPALS, (uint64_t)principal->id, copy);
 }
 
-enum err identity_writer_token_remove(struct identity *identity, const uint8_t hash[HASH_SHA256_BYTES])
+enum err identity_writer_token_remove(
+	struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES])
 {
+	quota_give(identity->quota, QUOTA_TOKENS, principal);
 	return overlay_remove(&identity->tables[TABLE_TOKENS], token_key(hash));
 }
 

@@ -36,6 +36,9 @@ enum err identity_create(const struct env *env, struct snap_domain *snap, struct
 void identity_destroy(struct identity **identity);
 /* Start-up, before threads: reads principals and tokens from the store. */
 enum err identity_load(struct identity *identity, struct db *db) MUST_USE;
+/* Before the first token is made; quota NULL: none. */
+struct quota;
+void identity_quota_set(struct identity *identity, struct quota *quota);
 /* The overlay that makes its tables follow transactions. */
 struct command_overlay identity_overlay(struct identity *identity);
 
@@ -60,7 +63,7 @@ struct principal_new {
 	struct str name, external_id;
 };
 enum err identity_principal_insert(struct identity *identity, struct db *db, const struct principal_new *in, int64_t now_us) MUST_USE;
-/* In apply: a token for a principal. hash: SHA-256 of its text. */
+/* In apply: a token for a principal. hash: SHA-256 of its text. ERR_TOKEN_QUOTA, when none of those it has is over. */
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal, const uint8_t hash[32],
 			       struct str label, int64_t expires_at_us, int64_t now_us) MUST_USE;
 

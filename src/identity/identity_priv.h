@@ -24,7 +24,7 @@ struct token_row {
 void identity_workspace_set(struct identity *identity, int64_t workspace);
 const struct principal *identity_writer_principal(struct identity *identity, int64_t id);
 enum err identity_writer_put(struct identity *identity, const struct principal *principal) MUST_USE;
-enum err identity_writer_token_remove(struct identity *identity, const uint8_t hash[HASH_SHA256_BYTES]) MUST_USE;
+enum err identity_writer_token_remove(struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES]) MUST_USE;
 enum err identity_writer_key_put(struct identity *identity, const struct key_row *key) MUST_USE;
 enum err identity_writer_key_remove(struct identity *identity, const struct key_row *key) MUST_USE;
 /* Published; NULL when there is none. */
@@ -59,6 +59,8 @@ enum err token_row_insert(struct db *db, const struct token_row *token) MUST_USE
 enum err token_row_revoke(struct db *db, int64_t id, int64_t now_us) MUST_USE;
 /* The first of a principal's that were not revoked; expired_at_us != 0: only those that had expired then. Only ids, principal, hashes. */
 enum err token_rows_live(struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count) MUST_USE;
+/* Those that were not revoked. */
+enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64_t *count) MUST_USE;
 /* ERR_NOT_FOUND. label is not set. */
 enum err token_row_get(struct db *db, int64_t id, struct token_row *out) MUST_USE;
 typedef bool token_row_fn(const struct token_row *token, void *arg);

@@ -1,4 +1,5 @@
 /* identity_store.c - SQL of workspaces, principals and tokens. */
+#include "db/row.h"
 #include "identity/identity_priv.h"
 
 #define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
@@ -19,6 +20,8 @@ static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2
 static const struct db_sql sql_token_live = {
 	"SELECT id, hash FROM token WHERE principal = ?1 AND revoked_at IS NULL AND (?2 = 0 OR expires_at <= ?2) ORDER BY id "
 	"LIMIT ?3"};
+static const struct db_sql sql_token_count = {
+	"SELECT count(*) FROM (SELECT id FROM token WHERE principal = ?1 AND revoked_at IS NULL LIMIT ?2) AS live"};
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
 
@@ -175,6 +178,11 @@ enum err token_rows_live(
 		out[*count] = (struct token_row){.id = db_int(stmt, 0), .principal = principal};
 		memcpy(out[(*count)++].hash, hash.at, HASH_SHA256_BYTES);
 	}
+}
+
+enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64_t *count)
+{
+	return db_count(db_use(db, &sql_token_count), principal, limit, count);
 }
 
 enum err token_row_get(struct db *db, int64_t id, struct token_row *out)

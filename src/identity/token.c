@@ -87,7 +87,7 @@ enum err identity_tokens_end(
 		for (size_t i = 0; i < count && err == ERR_OK; i++) {
 			err = token_row_revoke(db, rows[i].id, now_us);
 			if (err == ERR_OK) {
-				err = identity_writer_token_remove(identity, rows[i].hash);
+				err = identity_writer_token_remove(identity, principal, rows[i].hash);
 			}
 		}
 		/* A rest that has expired may wait; one that works may not. */

@@ -253,7 +253,7 @@ static enum err token_revoke_apply(struct command *base, struct db *db)
 	}
 	err = token_row_revoke(db, token.id, command_now_us(base));
 	if (err == ERR_OK) {
-		err = identity_writer_token_remove(command->identity, token.hash);
+		err = identity_writer_token_remove(command->identity, token.principal, token.hash);
 	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }

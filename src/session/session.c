@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "base/timefmt.h"
 #include "command/change.h"
+#include "command/quota.h"
 #include "session/session_priv.h"
 
 enum { OBJECT_BYTES_MAX = 65536 };
@@ -16,6 +17,12 @@ struct session_command {
 };
 
 static enum err create_apply(struct command *base, struct db *db);
+enum err session_make(struct quota *quota, struct db *db, const struct session *session)
+{
+	enum err err = quota_take(quota, db, QUOTA_SESSIONS, session->owner, session_rows_count);
+	return err == ERR_OK ? session_insert(db, session) : err;
+}
+
 static void create_finish(struct command *base);
 static enum err title_apply(struct command *base, struct db *db);
 static enum err agent_apply(struct command *base, struct db *db);
@@ -91,7 +98,7 @@ static enum err create_apply(struct command *base, struct db *db)
 {
 	struct session_command *command = (struct session_command *)base;
 	command->session.created_at_us = command->session.updated_at_us = command_now_us(base);
-	enum err err = session_insert(db, &command->session);
+	enum err err = session_make(command->change.guild->quota, db, &command->session);
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
@@ -222,6 +229,7 @@ static enum err delete_apply(struct command *base, struct db *db)
 	err = session_turns_delete(db, id, &command->left);
 	if (err == ERR_OK && !command->left) {
 		err = session_delete(db, id);
+		quota_give(command->change.guild->quota, QUOTA_SESSIONS, command->session.owner);
 	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }

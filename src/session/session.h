@@ -33,8 +33,9 @@ enum err session_read(struct db *db, struct arena *arena, int64_t id, int64_t wo
 enum err session_history(struct db *db, struct arena *arena, int64_t id, size_t max, size_t bytes_max, struct session_message **out,
 			 size_t *count) MUST_USE;
 
-/* In apply: inserts a session. */
-enum err session_insert(struct db *db, const struct session *session) MUST_USE;
+/* In apply: inserts a session. ERR_SESSION_QUOTA: its owner has as many as allowed. quota may be NULL. */
+struct quota;
+enum err session_make(struct quota *quota, struct db *db, const struct session *session) MUST_USE;
 /* In apply: adds messages to the count, sets updated_at and revision + 1; agent != 0 sets the session's agent. */
 enum err session_touch(struct db *db, int64_t id, int messages, int64_t now_us, int64_t agent) MUST_USE;
 /* In apply: the owner and workspace of a session; ERR_SESSION_NOT_FOUND. */

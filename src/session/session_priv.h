@@ -18,6 +18,8 @@ enum { SESSION_DELETE_TURNS = 100 }; /* turns removed in one transaction */
 typedef bool session_row_fn(const struct session *session, void *arg);
 enum err session_rows(
 	struct db *db, int64_t owner, int64_t before, int64_t limit, session_row_fn *fn, void *arg) MUST_USE;
+enum err session_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t *count) MUST_USE;
+enum err session_insert(struct db *db, const struct session *session) MUST_USE;
 enum err session_title_set(struct db *db, int64_t id, struct str title, int64_t now_us) MUST_USE;
 enum err session_agent_set(struct db *db, int64_t id, int64_t agent, int64_t now_us) MUST_USE;
 /* Removes the oldest turns with their token batches; *left says whether there are more. */

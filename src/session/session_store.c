@@ -1,5 +1,6 @@
 /* session_store.c - SQL of sessions, and of turns seen as messages. */
 #include "session/session_priv.h"
+#include "db/row.h"
 
 #define SESSION_COLUMNS                                                                                                \
 	"id, workspace, owner, agent, title, channel, message_count, open_count, created_at, updated_at, revision"
@@ -12,6 +13,8 @@ static const struct db_sql sql_touch = {
 	"UPDATE session SET message_count = message_count + ?2, updated_at = ?3, revision = revision + 1, "
 	"agent = COALESCE(?4, agent) WHERE id = ?1"};
 static const struct db_sql sql_owner = {"SELECT owner, workspace FROM session WHERE id = ?1"};
+static const struct db_sql sql_count = {
+	"SELECT count(*) FROM (SELECT id FROM session WHERE owner = ?1 LIMIT ?2) AS owned"};
 static const struct db_sql sql_rows = {
 	"SELECT " SESSION_COLUMNS " FROM session WHERE owner = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"};
 static const struct db_sql sql_title = {
@@ -73,6 +76,11 @@ enum err session_read(
 	out->channel = arena_copy(arena, out->channel);
 	db_reset(stmt);
 	return out->title.at != NULL && out->channel.at != NULL ? ERR_OK : ERR_LIMIT;
+}
+
+enum err session_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t *count)
+{
+	return db_count(db_use(db, &sql_count), owner, limit, count);
 }
 
 enum err session_insert(struct db *db, const struct session *session)

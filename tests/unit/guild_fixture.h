@@ -21,6 +21,7 @@
 #include "agent/agent.h"
 #include "base/limits.h"
 #include "command/change.h"
+#include "command/quota.h"
 #include "execution/execution.h"
 #include "governance/governance.h"
 #include "identity/identity.h"
@@ -78,10 +79,7 @@ static inline void on_reply(void *ctx, int status, struct str content_type, stru
 {
 	struct fixture *f = ctx;
 	f->status = status;
-	f->body = malloc(body.len + 1);
-	assert_non_null(f->body);
-	memcpy(f->body, body.at != NULL ? body.at : "", body.len);
-	f->body[body.len] = '\0';
+	f->body = strndup(body.at != NULL ? body.at : "", body.len);
 }
 
 struct dispatch {
@@ -149,9 +147,8 @@ static inline const char *text(struct fixture *f, const char *name)
 
 static inline int64_t number(struct fixture *f, const char *name)
 {
-	int64_t value = -1;
-	(void)json_get_int(json_member(json_root(&f->doc), str_of(name)), &value);
-	return value;
+	int64_t value;
+	return json_get_int(json_member(json_root(&f->doc), str_of(name)), &value) ? value : -1;
 }
 
 static inline uint32_t items(struct fixture *f)
@@ -217,7 +214,10 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
 	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
-	struct command_overlay overlays[] = {identity_overlay(g->identity), registry_overlay(g->registry), {.ctx = NULL}};
+	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
+	identity_quota_set(g->identity, g->quota);
+	struct command_overlay overlays[] = {
+		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), {.ctx = NULL}};
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
 		.epoch = &g->epoch,
@@ -284,6 +284,7 @@ static inline int fixture_close(void **state)
 	bus_destroy(&g->bus);
 	command_runner_destroy(&g->commands);
 	keyring_close(&g->keyring);
+	quota_destroy(&g->quota);
 	policy_destroy(&g->policy);
 	registry_destroy(&g->registry);
 	identity_destroy(&g->identity);

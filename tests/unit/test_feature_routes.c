@@ -391,6 +391,78 @@ static void test_keys(void **state)
 	arena_fini(&arena);
 }
 
+/* ---- quotas: 100 of each here (guild_fixture.h) ---- */
+
+static void test_agents_have_a_quota(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 100; i++) {
+		call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"a\"}", 201);
+		/* What is refused for another reason takes nothing. */
+		call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"b\",\"handle\":\"a\"}", 409);
+	}
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"c\"}", 409);
+	assert_string_equal(text(f, "code"), "agent_quota_reached");
+	assert_non_null(strstr(f->body, "quota.agents"));
+	assert_int_equal(audit_entries(f), entries);
+	/* Archived ones are kept, so they count. */
+	call(f, &f->member, "POST", "/v1/agents/a/archive", NULL, 200);
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"c\"}", 409);
+	call(f, &f->other, "POST", "/v1/agents", "{\"name\":\"c\"}", 201);
+}
+
+static void test_sessions_have_a_quota(void **state)
+{
+	struct fixture *f = *state;
+	char id[64] = "";
+	for (int i = 0; i < 100; i++) {
+		call(f, &f->member, "POST", "/v1/sessions", "{}", 201);
+	}
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	for (int i = 0; i < 3; i++) {
+		call(f, &f->member, "POST", "/v1/sessions", "{}", 409);
+		assert_string_equal(text(f, "code"), "session_quota_reached");
+		call(f, &f->other, "POST", "/v1/sessions", "{}", 201);
+		/* An admin's deletion makes room for the owner too. */
+		call(f, i == 0 ? &f->member : &f->admin, "DELETE", path("sessions/$", id), NULL, 204);
+		call(f, &f->member, "POST", "/v1/sessions", "{}", 201);
+		snprintf(id, sizeof(id), "%s", text(f, "id"));
+	}
+}
+
+static void test_tokens_have_a_quota(void **state)
+{
+	struct fixture *f = *state;
+	char id[64] = "", short_lived[64] = "";
+	call(f, &f->member, "POST", "/v1/tokens", "{\"expires_in_s\":60}", 201);
+	snprintf(short_lived, sizeof(short_lived), "%s", text(f, "token"));
+	for (int i = 1; i < 100; i++) {
+		call(f, &f->member, "POST", "/v1/tokens", "{}", 201);
+	}
+	snprintf(id, sizeof(id), "%s", text(f, "id"));
+	call(f, &f->member, "POST", "/v1/tokens", "{}", 409);
+	assert_string_equal(text(f, "code"), "token_quota_reached");
+	call(f, &f->other, "POST", "/v1/tokens", "{}", 201);
+	call(f, &f->member, "DELETE", path("tokens/$", id), NULL, 204);
+	call(f, &f->member, "POST", "/v1/tokens", "{}", 201);
+	call(f, &f->member, "POST", "/v1/tokens", "{}", 409);
+	/* One that has expired makes room, and is not there any more. */
+	assert_true(token_works(f, short_lived, ROLE_MEMBER));
+	f->skew_us = 61000000;
+	call(f, &f->member, "POST", "/v1/tokens", "{}", 201);
+	call(f, &f->member, "POST", "/v1/tokens", "{}", 409);
+	f->skew_us = 0;
+	assert_false(token_works(f, short_lived, ROLE_MEMBER));
+	/* An agent's tokens are its own, not those of whoever makes them. */
+	call(f, &f->member, "POST", "/v1/agents", "{\"name\":\"ext\",\"kind\":\"external\"}", 201);
+	for (int i = 0; i < 100; i++) {
+		call(f, &f->member, "POST", "/v1/agents/ext/tokens", "{}", 201);
+	}
+	call(f, &f->member, "POST", "/v1/agents/ext/tokens", "{}", 409);
+	assert_string_equal(text(f, "code"), "token_quota_reached");
+}
+
 /* ---- sessions ---- */
 
 static void turn_put(struct fixture *f, int64_t session, const char *message, const char *answer, bool rolled_back)
@@ -546,6 +618,9 @@ int main(void)
 		ROUTE_TEST(test_a_change_of_role_ends_tokens),
 		ROUTE_TEST(test_nobody_changes_their_own_role),
 		ROUTE_TEST(test_tokens),
+		ROUTE_TEST(test_agents_have_a_quota),
+		ROUTE_TEST(test_sessions_have_a_quota),
+		ROUTE_TEST(test_tokens_have_a_quota),
 		ROUTE_TEST(test_keys),
 		ROUTE_TEST(test_sessions),
 		ROUTE_TEST(test_messages_and_deletion),

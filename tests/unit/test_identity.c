@@ -335,7 +335,7 @@ static enum err make_session(struct probe *probe, struct db *db)
 		.revision = 1,
 		.title = STR("t"),
 		.channel = STR("chat")};
-	enum err err = session_insert(db, &session);
+	enum err err = session_make(NULL, db, &session);
 	return err == ERR_OK ? session_touch(db, probe->id, 2, 9, 77) : err;
 }
 
