@@ -349,7 +349,8 @@ static struct http_limits limits_of(const struct config *c)
 				    .ws_close_us = config_number(c, CONFIG_http_ws_close),
 				    .sse_comment_us = config_number(c, CONFIG_http_sse_comment),
 				    .rate_per_s = config_number(c, CONFIG_http_rate),
-				    .rate_burst = config_number(c, CONFIG_http_rate_burst)};
+				    .rate_burst = config_number(c, CONFIG_http_rate_burst),
+				    .sign_in_rate_per_s = config_number(c, CONFIG_http_sign_in_rate)};
 }
 
 void guild_reload(struct guild *guild, const struct config *config)

@@ -26,7 +26,14 @@ static bool sign_in(struct http_request_private *priv)
 	if (http1_field_count(&priv->head, name) > 1) {
 		return http_request_refuse(priv, ERR_MALFORMED, "Authorization is given twice.");
 	}
+	priv->rate.retry_after_ms = http_sign_in_wait_ms(priv->home->server, conn_peer(priv->conn->conn), priv->pub.started_us);
+	if (priv->rate.retry_after_ms > 0) {
+		return http_request_refuse(priv, ERR_RATE_LIMITED, "Too many sign-ins failed from this address.");
+	}
 	enum err err = options->authenticate(options->ctx, token, env_wall_us(options->env), caller);
+	if (err == ERR_UNAUTHENTICATED) {
+		http_sign_in_failed(priv->home->server, conn_peer(priv->conn->conn), priv->pub.started_us);
+	}
 	priv->pub.signed_in = err == ERR_OK && caller->role != ROLE_NONE;
 	if (!priv->pub.signed_in) {
 		*caller = (struct caller){0};
@@ -45,13 +52,10 @@ static bool role_fits(const struct http_route *route, enum role role)
 /* Those who did not sign in share the bucket of their address. */
 static uint64_t limit_key(const struct http_request_private *priv)
 {
-	uint64_t halves[2];
-
 	if (priv->pub.signed_in) {
 		return (uint64_t)priv->pub.caller.principal;
 	}
-	memcpy(halves, conn_peer(priv->conn->conn)->bytes, sizeof(halves));
-	return ~(halves[0] ^ halves[1]);
+	return http_limit_address(priv->home->server, conn_peer(priv->conn->conn));
 }
 
 static bool rate_admit(struct http_request_private *priv)
@@ -96,7 +100,7 @@ bool http_auth_admit(struct http_request_private *priv)
 	}
 	if (!(route->flags & HTTP_OPEN)) {
 		if (!priv->pub.signed_in) {
-			return http_request_refuse(priv, ERR_UNAUTHENTICATED, NULL);
+			return rate_admit(priv) && http_request_refuse(priv, ERR_UNAUTHENTICATED, NULL);
 		}
 		if (!role_fits(route, priv->pub.caller.role)) {
 			return http_request_refuse(priv, ERR_PERMISSION, NULL);

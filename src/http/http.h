@@ -171,6 +171,9 @@ size_t websocket_queued_bytes(const struct websocket *socket);
 void websocket_close(struct websocket *socket, int code, struct str reason);
 /* The caller is known now (first message): the sign-in deadline is off, revocation and expiry close it with 4001. */
 void websocket_sign_in(struct websocket *socket, const struct caller *caller);
+/* For a sign-in that is a message: how long to wait before its token may be looked up (0: now), and that it was none. */
+int64_t websocket_sign_in_wait_ms(const struct websocket *socket);
+void websocket_sign_in_failed(struct websocket *socket);
 const struct caller *websocket_caller(const struct websocket *socket); /* role ROLE_NONE before sign-in */
 struct loop *websocket_loop(const struct websocket *socket);
 
@@ -180,6 +183,7 @@ struct loop *websocket_loop(const struct websocket *socket);
 struct http_limits {
 	_Atomic int64_t head_timeout_us, body_rate_bytes, sign_in_timeout_us, idle_timeout_us, ws_ping_us, ws_close_us, sse_comment_us;
 	_Atomic int64_t rate_per_s, rate_burst; /* per principal */
+	_Atomic int64_t sign_in_rate_per_s; /* failed ones of an address; 0: no limit */
 };
 
 struct http_options {

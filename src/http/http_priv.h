@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "http/http.h"
@@ -29,6 +30,7 @@ enum {
 	HTTP_POOL_BUF_BYTES = 16384, /* a request's buf greater than this is not kept */
 	HTTP_LIMIT_SLOTS = 8192,
 	HTTP_RETRY_MS = 1000,
+	HTTP_SIGN_IN_BURST_S = 2,    /* as many failed sign-ins at once as in this many seconds */
 	HTTP_REASON_BYTES = 123,
 };
 
@@ -54,6 +56,12 @@ struct http_rate {
 };
 /* Takes one from the bucket of key. */
 struct http_rate http_limit_take(_Atomic int64_t *slots, uint64_t key, int64_t rate_per_s, int64_t burst, int64_t now_us);
+struct http_server;
+/* A bucket's key for an address: hashed with a secret, so that nobody chooses whom they share a bucket with. */
+uint64_t http_limit_address(const struct http_server *server, const struct conn_address *address);
+/* How long an address that failed to sign in too often has to wait before a token of its is looked up, 0: not at all. */
+int64_t http_sign_in_wait_ms(const struct http_server *server, const struct conn_address *address, int64_t now_us);
+void http_sign_in_failed(struct http_server *server, const struct conn_address *address, int64_t now_us);
 
 /* ---- server and loops ---- */
 struct http_request_private;
@@ -72,7 +80,8 @@ struct http_loop {
 struct http_server {
 	struct http_options options;
 	struct http_router *router;
-	_Atomic int64_t *slots;
+	_Atomic int64_t *slots, *sign_in_slots;
+	struct siphash_key seed;
 	struct http_loop loops[];
 };
 struct http_loop *http_server_home(struct http_server *server, struct loop *loop);

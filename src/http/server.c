@@ -38,6 +38,7 @@ void http_server_limits_set(struct http_server *server, const struct http_limits
 	now->sse_comment_us = next.sse_comment_us;
 	now->rate_burst = next.rate_burst;
 	now->rate_per_s = next.rate_per_s;
+	now->sign_in_rate_per_s = next.sign_in_rate_per_s;
 }
 
 enum err http_server_create(const struct http_options *options, struct http_server **out)
@@ -51,6 +52,7 @@ enum err http_server_create(const struct http_options *options, struct http_serv
 		return ERR_MEMORY;
 	}
 	server->options = *options;
+	env_random(options->env, &server->seed, sizeof(server->seed));
 	limits_fill(&server->options.limits);
 	if (server->options.body_bytes_max == 0) {
 		server->options.body_bytes_max = LIMIT_BODY_BYTES;
@@ -62,7 +64,8 @@ enum err http_server_create(const struct http_options *options, struct http_serv
 	enum err err = http_router_create(options->tables, &server->router);
 	if (!err) {
 		server->slots = mem_alloc(HTTP_LIMIT_SLOTS * sizeof(server->slots[0]));
-		err = server->slots ? ERR_OK : ERR_MEMORY;
+		server->sign_in_slots = mem_alloc(HTTP_LIMIT_SLOTS * sizeof(server->sign_in_slots[0]));
+		err = server->slots && server->sign_in_slots ? ERR_OK : ERR_MEMORY;
 	}
 	if (err) {
 		http_server_destroy(out);
@@ -101,6 +104,7 @@ void http_server_destroy(struct http_server **out)
 	}
 	http_router_destroy(&server->router);
 	mem_free(server->slots);
+	mem_free(server->sign_in_slots);
 	mem_free(server);
 }
 

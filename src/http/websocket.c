@@ -438,6 +438,16 @@ void websocket_sign_in(struct websocket *socket, const struct caller *caller)
 	}
 }
 
+int64_t websocket_sign_in_wait_ms(const struct websocket *socket)
+{
+	return http_sign_in_wait_ms(socket->c->home->server, conn_peer(socket->c->conn), now_us(socket));
+}
+
+void websocket_sign_in_failed(struct websocket *socket)
+{
+	http_sign_in_failed(socket->c->home->server, conn_peer(socket->c->conn), now_us(socket));
+}
+
 const struct caller *websocket_caller(const struct websocket *socket)
 {
 	return &socket->caller;

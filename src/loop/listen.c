@@ -89,6 +89,12 @@ enum err conn_address_parse(struct str text, struct conn_address *out)
 	return ERR_OK;
 }
 
+void conn_address_site(const struct conn_address *address, uint8_t out[16])
+{
+	memset(out, 0, 16);
+	memcpy(out, address->bytes, is_v4(address) ? 16 : 8);
+}
+
 static socklen_t to_kernel(const struct conn_address *address, struct sockaddr_storage *out)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
@@ -159,7 +165,7 @@ void conn_caps_destroy(struct conn_caps **caps)
 
 bool conn_caps_admit(struct conn_caps *caps, const struct conn_address *peer, uint32_t *slot)
 {
-	struct str address = {(const char *)peer->bytes, sizeof(peer->bytes)};
+	uint8_t site[16];
 
 	if (atomic_fetch_add(&caps->total, 1) >= caps->connections_max) {
 		atomic_fetch_sub(&caps->total, 1);
@@ -169,7 +175,8 @@ bool conn_caps_admit(struct conn_caps *caps, const struct conn_address *peer, ui
 	if (peer->loopback) {
 		return true;
 	}
-	*slot = (uint32_t)(map_hash(&caps->key, address) % CAPS_SLOTS);
+	conn_address_site(peer, site);
+	*slot = (uint32_t)(map_hash(&caps->key, str_make((const char *)site, sizeof(site))) % CAPS_SLOTS);
 	if (atomic_fetch_add(&caps->slots[*slot], 1) >= caps->per_address_max) {
 		conn_caps_release(caps, *slot);
 		return false;

@@ -160,6 +160,8 @@ void listener_close(struct listener **listener);
 uint16_t listener_port(const struct listener *listener);
 /* True when address can be bound without SO_REUSEPORT: nobody else listens there. Else ERR_IN_USE, ERR_INVALID, ERR_IO. */
 enum err listener_probe(struct str address, char *detail) MUST_USE;
+/* Whom caps and rates count as one: an IPv4 address, or the 64 bits of an IPv6 address that its holder shares with nobody. */
+void conn_address_site(const struct conn_address *address, uint8_t out[16]);
 /* Parses "host:port" with a literal IPv4 or [IPv6] address or "localhost"; ERR_INVALID. */
 enum err conn_address_parse(struct str text, struct conn_address *out) MUST_USE;
 

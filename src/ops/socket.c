@@ -299,7 +299,9 @@ static void auth_refused(struct message *message, enum err err)
 {
 	struct client *client = message->client;
 	socket_answer_error(client, message->ref, err, NULL);
-	if (!client->signed_in) {
+	if (!client->signed_in && err == ERR_RATE_LIMITED) {
+		websocket_close(client->socket, err_row(err)->ws_close, STR("too many sign-ins failed from this address: wait"));
+	} else if (!client->signed_in) {
 		websocket_close(client->socket, CLOSE_NOT_SIGNED_IN, STR("the token is not valid: do not retry with it"));
 	}
 }
@@ -312,7 +314,14 @@ static void auth_message(struct message *message)
 	struct caller caller = {0};
 	struct str token = STR("");
 	(void)json_get_str(json_member(message->body, STR("token")), &token);
+	if (websocket_sign_in_wait_ms(client->socket) > 0) {
+		auth_refused(message, ERR_RATE_LIMITED);
+		return;
+	}
 	enum err err = identity_authenticate(guild->identity, token, env_wall_us(guild->env), &caller);
+	if (err == ERR_UNAUTHENTICATED) {
+		websocket_sign_in_failed(client->socket);
+	}
 	if (err == ERR_OK && client->signed_in && caller.principal != websocket_caller(client->socket)->principal) {
 		err = ERR_PERMISSION;
 	}

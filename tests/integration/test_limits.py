@@ -35,6 +35,40 @@ class TestFlood:
         assert [a["type"] for a in answers[:10]] == ["pong"] * 10
 
 
+class TestSignIn:
+    def test_too_many_that_fail_are_turned_away_unseen(self, make_server):
+        """T13, T14: over requests and sockets alike; a good token has to wait with its address."""
+        server = make_server(env={"GUILD_HTTP_SIGN_IN_RATE": "2"})
+        bad = server.client("guild_" + "x" * 43)
+        statuses = []
+        for _ in range(20):
+            reply = bad.get("/v1/me")
+            statuses.append(reply.status)
+            if reply.status == 429:
+                assert reply.code == "rate_limited" and int(reply.headers["retry-after"]) >= 1
+        assert statuses[:4] == [401] * 4 and statuses.count(429) >= 10
+        wait_for(lambda: server.get("/v1/me").status == 200, "the operator's turn", timeout=20)
+        codes = []
+        for _ in range(12):
+            with server.ws(token=None) as socket:
+                answer = socket.ask({"type": "auth", "token": bad.token})
+                codes.append((answer["code"], socket.close_code(10)))
+        assert set(codes) == {("unauthenticated", 4001), ("rate_limited", 4029)}
+
+        def good_after_bad():
+            bad.get("/v1/me")
+            with server.ws(token=None) as socket:
+                return socket.ask({"type": "auth", "token": server.token}).get("code") == "rate_limited"
+        wait_for(good_after_bad, "a good token that has to wait")
+
+    def test_those_that_succeed_do_not_count(self, make_server):
+        server = make_server(env={"GUILD_HTTP_SIGN_IN_RATE": "1"})
+        assert {server.get("/v1/me").status for _ in range(50)} == {200}
+        for _ in range(10):
+            with server.ws() as socket:
+                assert socket.ask({"type": "ping"})["type"] == "pong"
+
+
 class TestQuotas:
     def test_a_chat_makes_no_session_beyond_the_quota(self, make_server):
         server = make_server(env={"GUILD_QUOTA_SESSIONS": "3"})

@@ -60,6 +60,7 @@ struct fixture {
 	struct http_server *server;
 	uint16_t port;
 	int handled;                   /* requests that reached a row */
+	int looked_up;                 /* tokens */
 	struct http_request *kept;     /* by rows that answer later */
 	struct http_stream *stream;
 	struct websocket *socket;
@@ -81,6 +82,7 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	};
 
 	(void)ctx;
+	fx.looked_up++;
 	if (str_eq(token, STR("broken"))) {
 		return ERR_IO;
 	}

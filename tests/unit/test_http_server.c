@@ -770,6 +770,52 @@ static void rates_are_limited(void **state)
 	assert_int_equal(get("/", "nonsense").status, 429);
 }
 
+/* T13, T14: past the rate nothing is looked up for that address, not even a good token; loopback is an address like any other. */
+static void failed_sign_ins_are_limited(void **state)
+{
+	fixture_fini();
+	fixture_init(table, &(struct http_options){.limits = {.sign_in_rate_per_s = 2}});
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(get("/v1/me", "viewer").status, 200);
+		assert_int_equal(get("/v1/me", NULL).status, 401);
+	}
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(get(i % 2 ? "/v1/me" : "/open", "nonsense").status, i % 2 ? 401 : 200);
+	}
+	fx.looked_up = 0;
+	for (int i = 0; i < 3; i++) {
+		struct reply reply = get("/v1/me", i ? "viewer" : "nonsense");
+		assert_int_equal(reply.status, 429);
+		assert_string_equal(reply_header(&reply, "Retry-After"), "1");
+		assert_in(reply.body, "\"code\":\"rate_limited\"");
+	}
+	assert_int_equal(get("/open", NULL).status, 200);
+	assert_int_equal(fx.looked_up, 0);
+	/* What was turned away did not count: one more try every half second. */
+	skew_us += SECOND / 2 + 1000;
+	assert_int_equal(get("/v1/me", "viewer").status, 200);
+	assert_int_equal(get("/v1/me", "nonsense").status, 401);
+	assert_int_equal(get("/v1/me", "viewer").status, 429);
+	skew_us += 10 * SECOND;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(get("/v1/me", "nonsense").status, i < 4 ? 401 : 429);
+	}
+	/* As SIGHUP does it. */
+	http_server_limits_set(fx.server, &(struct http_limits){.rate_per_s = 0});
+	assert_int_equal(get("/v1/me", "viewer").status, 200);
+}
+
+/* Those without a token count against the rate of their address before they hear 401. */
+static void strangers_are_limited(void **state)
+{
+	fixture_fini();
+	fixture_init(table, &(struct http_options){.limits = {.rate_per_s = 1, .rate_burst = 3}});
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(get("/v1/me", NULL).status, i < 3 ? 401 : 429);
+	}
+	assert_int_equal(get("/v1/me", "viewer").status, 200);
+}
+
 static void draining(void **state)
 {
 	struct client idle = client_open();
@@ -837,6 +883,8 @@ int main(void)
 		row(slow_bodies_time_out),
 		row(idle_connections_end),
 		row(rates_are_limited),
+		row(failed_sign_ins_are_limited),
+		row(strangers_are_limited),
 		row(draining),
 	};
 

@@ -85,6 +85,38 @@ static void test_address_parse(void **state)
 	assert_false(address.loopback);
 }
 
+/* Whoever has one address of IPv6 has 2^64 of them. */
+static void test_sites(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{"192.0.2.1:1", "192.0.2.1:2", true}, {"192.0.2.1:1", "192.0.2.2:1", false}, {"192.0.2.1:1", "192.0.3.1:1", false},
+		{"[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:2", true},
+		{"[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1", false}, {"[2001:db8::1]:1", "[2001:db9::1]:1", false},
+		{"[::ffff:192.0.2.1]:1", "192.0.2.1:1", true}, {"[::1:ffff:c000:201]:1", "192.0.2.1:1", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct conn_address a, b;
+		struct conn_caps *caps;
+		uint8_t site_a[16], site_b[16];
+		uint32_t slot;
+		assert_int_equal(conn_address_parse(str_of(rows[i].a), &a), ERR_OK);
+		assert_int_equal(conn_address_parse(str_of(rows[i].b), &b), ERR_OK);
+		conn_address_site(&a, site_a);
+		conn_address_site(&b, site_b);
+		assert_int_equal(memcmp(site_a, site_b, 16) == 0, rows[i].same);
+		assert_int_equal(conn_caps_create(10, 1, &caps), ERR_OK);
+		assert_true(conn_caps_admit(caps, &a, &slot));
+		/* Of others one in 16,384 shares the counter. */
+		assert_true(!rows[i].same || !conn_caps_admit(caps, &b, &slot));
+		conn_caps_destroy(&caps);
+	}
+}
+
 static void test_caps(void **state)
 {
 	struct conn_address here = {.loopback = true}, a, b;
@@ -293,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_address_parse),
+		cmocka_unit_test(test_sites),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_listener_caps),
