@@ -89,7 +89,7 @@ enum err registry_load(struct registry *registry, struct db *db)
 
 struct command_overlay registry_overlay(struct registry *registry)
 {
-	return (struct command_overlay){registry, overlays_mark, overlays_undo_to, overlays_committed};
+	return (struct command_overlay){registry, overlays_mark, overlays_undo_to, overlays_committed, NULL};
 }
 
 const struct agent *registry_get(struct registry *registry, int64_t id)

@@ -23,6 +23,7 @@
 #include "identity/key.h"
 #include "ops/ops.h"
 #include "provider/provider.h"
+#include "social/social.h"
 
 #define DETAIL_BYTES 256
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
@@ -145,6 +146,7 @@ static enum err step_store(struct guild *guild, char *detail)
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
 	err = err == ERR_OK ? policy_create((int)config_number(guild->config, CONFIG_governance_unknown_level), &guild->policy) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
+	err = err == ERR_OK ? social_create(guild, &guild->social) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
 	if (err != ERR_OK) {
 		return err;
@@ -178,7 +180,7 @@ static enum err step_store(struct guild *guild, char *detail)
 		return err;
 	}
 	unsigned readers = (unsigned)config_number(guild->config, CONFIG_server_readers);
-	return reader_create(guild->env, app->path, readers, &guild->readers, detail);
+	return reader_create(guild->env, guild->snap, app->path, readers, &guild->readers, detail);
 }
 
 /* A value of the store's own, made on first start. */

@@ -13,6 +13,7 @@
 #include "http/client.h"
 #include "identity/identity.h"
 #include "ops/ops.h"
+#include "social/social.h"
 
 #include <netinet/in.h>
 
@@ -212,6 +213,7 @@ void app_destroy(struct guild **guild_at)
 	command_runner_destroy(&guild->commands);
 	quota_destroy(&guild->quota);
 	policy_destroy(&guild->policy);
+	social_destroy(&guild->social);
 	registry_destroy(&guild->registry);
 	identity_destroy(&guild->identity);
 	for (unsigned i = 0; i < guild->loop_count; i++) {

@@ -13,6 +13,7 @@
 #ifndef GUILD_BUS_BUS_H
 #define GUILD_BUS_BUS_H
 
+#include "base/audience.h"
 #include "base/arena.h"
 #include "base/frame.h"
 #include "base/list.h"
@@ -30,6 +31,7 @@ struct bus_event {
 	int64_t time_us;
 	int64_t execution;     /* of a stream frame: its execution, else 0 */
 	int64_t seq;           /* of a stream frame: its number in the execution, else 0 */
+	struct audience audience;
 	bool ends_stream;      /* a stream frame that is the terminal one */
 	struct str type;       /* "agent_changed"; point into the same allocation */
 	struct str source;
@@ -44,6 +46,7 @@ struct bus_event_parts {
 	const struct str *topics;
 	unsigned topic_count;
 	int64_t offset, time_us, execution, seq;
+	struct audience audience;
 	bool ends_stream;
 	struct str type, source, data;
 	const uint64_t *hashes;               /* bus_topic_hash of each topic, for who publishes on the same ones often; or NULL */

@@ -83,11 +83,56 @@ enum err change_log(struct change *change, struct db *db)
 
 bool change_refused(struct change *change)
 {
-	if (change->command.result == ERR_OK) {
+	const struct command *command = &change->command;
+	if (command->result == ERR_OK) {
 		return false;
 	}
-	http_reply_error(change->request, change->command.result, NULL);
+	struct http_problem problem = {.err = command->result,
+		.detail = change->detail,
+		.rule_id = change->rule_id,
+		.retry_after_ms = change->retry_after_ms};
+	struct id_text audit;
+	if (command->log_count > 0) {
+		audit = id_format_log(&change->guild->id_secret, ID_AUDIT, command->log_time_us[0], command->log_seq[0]);
+		problem.audit_id = id_str(&audit);
+	}
+	http_reply_problem(change->request, &problem);
 	return true;
+}
+
+enum err change_refuse(struct change *change, struct db *db, enum err err, struct str detail)
+{
+	struct guild *guild = change->guild;
+	const struct caller *caller = &change->command.caller;
+	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, change->row.agent);
+	int64_t now_us = command_now_us(&change->command);
+	const struct err_row *row = err_row(err_public(err));
+	struct audit_entry entry = {
+		.workspace = caller->workspace,
+		.principal_id = caller->principal != 0 ? id_str(&principal) : STR_NONE,
+		.principal_name = caller->principal != 0 ? caller_name(caller) : STR_NONE,
+		.agent_id = change->row.agent != 0 ? id_str(&agent) : STR_NONE,
+		.agent_name = caller->agent != 0 && caller->agent == change->row.agent ? caller_name(caller) : STR_NONE,
+		.action = str_of(change->command.row->action),
+		.rule_id = change->rule_id,
+		.start_us = now_us,
+		.end_us = now_us,
+		.duration_ms = 1,
+		.outcome = OUTCOME_FAILED,
+		.code = row->code,
+		.error_message = detail.at != NULL ? detail : row->text,
+	};
+	struct log_row refusal = {.kinds = LOG_AUDIT,
+		.workspace = caller->workspace,
+		.principal = caller->principal,
+		.agent = change->row.agent,
+		.action = entry.action,
+		.outcome = OUTCOME_FAILED};
+	change->command.result = err;
+	change->detail = detail;
+	enum err made = audit_entry_put(change->command.arena, &entry, &refusal.entry);
+	return made != ERR_OK ? made : command_log(&change->command, db, &refusal);
 }
 
 void change_reply(struct http_request *request, int status, struct buf *text)

@@ -19,8 +19,10 @@
 struct change {
 	struct command command; /* first */
 	struct guild *guild;
-	struct http_request *request; /* NULL: first start */
+	struct http_request *request; /* NULL: first start, or the server itself acts */
 	struct log_row row;
+	struct str detail, rule_id;   /* of a refusal, when more is to be said than the error; set before finish */
+	int64_t retry_after_ms;
 };
 
 /* For an entry of the audit log. */
@@ -49,6 +51,9 @@ void change_read(struct guild *guild, struct http_request *request, const struct
 	void (*then)(struct http_request *request, struct guild *guild, void *arg), void *arg);
 /* In apply: writes the log row. */
 enum err change_log(struct change *change, struct db *db) MUST_USE;
+/* In apply, before the first write, instead of going on: the attempt is refused, and that is in the audit log. The command's result is err, which
+ * an audit entry with outcome failed tells with detail. Returns whether that entry could be written. */
+enum err change_refuse(struct change *change, struct db *db, enum err err, struct str detail) MUST_USE;
 /* In finish: answers the request and returns true when the command failed. */
 bool change_refused(struct change *change);
 /* Answers with what render wrote, or with the error of the buffer. Ends the request. */

@@ -44,6 +44,7 @@ static void job_done(struct write_job *job);
 static void events_drop(struct command *command);
 static void hook_begun(void *ctx, struct db *db);
 static void hook_rolled_back(void *ctx);
+static enum err hook_before_commit(void *ctx, struct db *db);
 static void hook_job_begun(void *ctx);
 static void hook_job_undone(void *ctx);
 static void hook_finish(void *ctx, struct write_job *jobs, bool committed);
@@ -65,6 +66,7 @@ enum err command_runner_create(const struct command_options *options, struct com
 	}
 	runner->hooks = (struct writer_hooks){.ctx = runner,
 					      .begun = hook_begun,
+					      .before_commit = hook_before_commit,
 					      .rolled_back = hook_rolled_back,
 					      .job_begun = hook_job_begun,
 					      .job_undone = hook_job_undone,
@@ -272,6 +274,18 @@ static void hook_begun(void *ctx, struct db *db)
 	}
 }
 
+static enum err hook_before_commit(void *ctx, struct db *db)
+{
+	struct command_runner *runner = ctx;
+	enum err err = ERR_OK;
+	for (unsigned i = 0; i < runner->overlay_count && err == ERR_OK; i++) {
+		if (runner->overlays[i].flush != NULL) {
+			err = runner->overlays[i].flush(runner->overlays[i].ctx, db);
+		}
+	}
+	return err;
+}
+
 static void hook_rolled_back(void *ctx)
 {
 	struct command_runner *runner = ctx;
@@ -470,6 +484,7 @@ enum err command_event_of(struct command_runner *runner, const struct log_row *r
 					.topic_count = count,
 					.offset = row->seq,
 					.time_us = row->time_us,
+					.audience = {row->audience_a, row->audience_b},
 					.type = row->event_type,
 					.source = source_of(runner, row, source, sizeof(source)),
 					.data = row->event_data};

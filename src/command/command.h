@@ -67,6 +67,7 @@ struct command_overlay {
 	size_t (*mark)(void *ctx);                 /* where the changes stand now */
 	void (*undo_to)(void *ctx, size_t mark);   /* forgets the changes made since that mark */
 	void (*committed)(void *ctx);              /* publishes the changes; runs before any reply */
+	enum err (*flush)(void *ctx, struct db *db); /* before the commit: writes what was summed up over the batch. NULL: nothing */
 };
 
 #define COMMAND_OVERLAYS_MAX 8

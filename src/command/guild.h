@@ -25,6 +25,7 @@ struct keyring;
 struct provider;
 struct config;
 struct ops;
+struct social;
 struct app; /* app.c's own */
 
 /* Settings that features read; app/ fills them from the configuration. */
@@ -57,6 +58,7 @@ struct guild {
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;
+	struct social *social;
 	struct http_client *clients[64];     /* by loop number */
 	struct keyring *keyring;             /* NULL when there is none */
 	struct provider *openai;             /* NULL when not configured */

@@ -41,6 +41,7 @@ struct log_row {
 	struct str event_data;  /* JSON object */
 	struct str topics;      /* separated by one space */
 	struct str job;         /* word of the background job, at NULL = none */
+	int64_t audience_a, audience_b; /* who may see the event: struct audience */
 };
 
 /* Head of the log: what the next row builds on. */

@@ -23,10 +23,12 @@ struct reader {
 	struct db *db;
 	struct thread thread;
 	bool started;
+	unsigned snap_reader;
 };
 
 struct reader_pool {
 	const struct env *env;
+	struct snap_domain *snap;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct queue_node *first;
@@ -37,7 +39,7 @@ struct reader_pool {
 	struct reader readers[READERS_MAX];
 };
 
-enum err reader_create(const struct env *env, const char *path, unsigned threads, struct reader_pool **out,
+enum err reader_create(const struct env *env, struct snap_domain *snap, const char *path, unsigned threads, struct reader_pool **out,
 		       char *detail)
 {
 	check(threads >= 1 && threads <= READERS_MAX);
@@ -48,6 +50,7 @@ enum err reader_create(const struct env *env, const char *path, unsigned threads
 		return ERR_MEMORY;
 	}
 	pool->env = env;
+	pool->snap = snap;
 	pool->last = &pool->first;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->changed, NULL);
@@ -56,6 +59,10 @@ enum err reader_create(const struct env *env, const char *path, unsigned threads
 		struct reader *reader = &pool->readers[pool->count];
 		reader->pool = pool;
 		err = db_open(path, DB_READER, &reader->db, detail);
+		if (err == ERR_OK && snap != NULL) {
+			err = snap_reader_add(snap, &reader->snap_reader);
+			snap_offline(snap, reader->snap_reader);
+		}
 	}
 	if (err != ERR_OK) {
 		reader_destroy(&pool);
@@ -126,11 +133,18 @@ static void done_on_home(struct loop_note *note, struct loop *loop)
 static void job_run(struct reader *reader, struct read_job *job)
 {
 	int64_t begun_us = env_mono_us(reader->pool->env);
+	struct snap_domain *snap = reader->pool->snap;
+	if (snap != NULL) {
+		snap_online(snap, reader->snap_reader);
+	}
 	job->result = db_begin(reader->db);
 	if (job->result == ERR_OK) {
 		job->result = job->run(job, reader->db);
 	}
 	db_rollback(reader->db);
+	if (snap != NULL) {
+		snap_offline(snap, reader->snap_reader);
+	}
 	int64_t took_us = env_mono_us(reader->pool->env) - begun_us;
 	if (took_us > SLOW_US) {
 		log_at(LOG_INFO, "slow_read", log_i("took_us", took_us));

@@ -3,13 +3,14 @@
  *
  * For:     reading the committed store without holding up a loop.
  * Not for: reading one's own uncommitted writes; transactions longer than one job (50 ms wanted).
- * Threads: reader_push from any; run on a reader's thread; done on the job's home loop.
+ * Threads: reader_push from any; run on a reader's thread, which may look into snapshot maps meanwhile; done on the job's home loop.
  * Memory:  a job belongs to the pool from a successful push until done.
  * Errors:  ERR_OVERLOADED when LIMIT_READER_JOBS wait, ERR_GOING_AWAY after reader_stop.
  */
 #ifndef GUILD_DB_READER_H
 #define GUILD_DB_READER_H
 
+#include "base/snapmap.h"
 #include "db/db.h"
 #include "loop/loop.h"
 
@@ -25,8 +26,9 @@ struct read_job {
 	enum err result;
 };
 
-/* Opens `threads` read connections (2..4). */
-enum err reader_create(const struct env *env, const char *path, unsigned threads, struct reader_pool **out, char *detail) MUST_USE;
+/* Opens `threads` read connections (2..4). snap: the domain of the maps that jobs may read; NULL: none. */
+enum err reader_create(const struct env *env, struct snap_domain *snap, const char *path, unsigned threads, struct reader_pool **out,
+		       char *detail) MUST_USE;
 void reader_destroy(struct reader_pool **pool);
 enum err reader_push(struct reader_pool *pool, struct read_job *job) MUST_USE;
 /* Runs one waiting job on connection `number`; false when none waits. */

@@ -136,7 +136,7 @@ enum err identity_load(struct identity *identity, struct db *db)
 
 struct command_overlay identity_overlay(struct identity *identity)
 {
-	return (struct command_overlay){identity, overlays_mark, overlays_undo_to, overlays_committed};
+	return (struct command_overlay){identity, overlays_mark, overlays_undo_to, overlays_committed, NULL};
 }
 
 /* ---- who is asking ---- */

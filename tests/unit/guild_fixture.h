@@ -231,7 +231,7 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	}
 	struct writer_options writer = {.env = g->env, .path = f->path, .hooks = command_hooks(g->commands)};
 	if (writer_create(&writer, &g->writer, detail) != ERR_OK ||
-		reader_create(g->env, f->path, 2, &g->readers, detail) != ERR_OK ||
+		reader_create(g->env, g->snap, f->path, 2, &g->readers, detail) != ERR_OK ||
 		keyring_open(f->dir, STR_NONE, true, &g->keyring, detail) != ERR_OK) {
 		fail_msg("%s", detail);
 	}

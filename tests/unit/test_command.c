@@ -142,7 +142,7 @@ static int setup(void **state)
 		bus_subscriber_init(&world.subscribers[i], on_event);
 	}
 	assert_int_equal(bus_history_create(100, 1 << 20, &world.history), ERR_OK);
-	struct command_overlay overlays[] = {{&world.table, table_mark, table_undo_to, table_committed}, {.ctx = NULL}};
+	struct command_overlay overlays[] = {{&world.table, table_mark, table_undo_to, table_committed, NULL}, {.ctx = NULL}};
 	struct command_options options = {.env = &fake_env,
 					  .id_secret = &secret,
 					  .epoch = &epoch,

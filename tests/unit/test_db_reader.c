@@ -59,7 +59,7 @@ static void a_reader_sees_commits_only(void **state)
 {
 	struct writer *writer = make(NULL);
 	struct item item;
-	assert_int_equal(reader_create(env_real(), path, 2, &inner_pool, detail), ERR_OK);
+	assert_int_equal(reader_create(env_real(), NULL, path, 2, &inner_pool, detail), ERR_OK);
 	assert_false(reader_turn(inner_pool, 0));
 	inner_count = (struct count_job){.job = {.run = count_run, .done = count_done}};
 	item_init(&item, WRITE, 0, 0);
@@ -86,7 +86,7 @@ static void one_read_job_sees_one_state(void **state)
 	sem_init(&leave, 0, 0);
 	sem_init(&done, 0, 0);
 	struct count_job count = {.job = {.run = count_run, .done = count_done}, .credit = &done, .entered = &entered, .leave = &leave};
-	assert_int_equal(reader_create(env_real(), path, 2, &pool, detail), ERR_OK);
+	assert_int_equal(reader_create(env_real(), NULL, path, 2, &pool, detail), ERR_OK);
 	assert_int_equal(reader_start(pool), ERR_OK);
 	assert_int_equal(reader_push(pool, &count.job), ERR_OK);
 	sem_wait(&entered);
@@ -116,7 +116,7 @@ static void the_line_of_readers_is_bounded_and_finished(void **state)
 	static struct count_job jobs[LIMIT_READER_JOBS + 1];
 	struct writer *writer = make(NULL);
 	struct reader_pool *pool;
-	assert_int_equal(reader_create(env_real(), path, 3, &pool, detail), ERR_OK);
+	assert_int_equal(reader_create(env_real(), NULL, path, 3, &pool, detail), ERR_OK);
 	for (int i = 0; i <= LIMIT_READER_JOBS; i++) {
 		jobs[i] = (struct count_job){.job = {.run = count_run, .done = count_done}};
 		assert_int_equal(reader_push(pool, &jobs[i].job), i < LIMIT_READER_JOBS ? ERR_OK : ERR_OVERLOADED);
@@ -153,7 +153,7 @@ static void jobs_come_home_in_order(void **state)
 	struct homed homed[20];
 	struct reader_pool *pool;
 	assert_int_equal(loop_create(&options, &loop), ERR_OK);
-	assert_int_equal(reader_create(env_real(), path, 2, &pool, detail), ERR_OK);
+	assert_int_equal(reader_create(env_real(), NULL, path, 2, &pool, detail), ERR_OK);
 	for (int i = 0; i < 20; i++) {
 		item_init(&homed[i].item, WRITE, 0, i);
 		homed[i].item.job.home = loop;

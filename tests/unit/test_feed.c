@@ -84,7 +84,7 @@ static int setup(void **state)
 		event_make(db, i);
 	}
 	assert_int_equal(db_commit(db), ERR_OK);
-	assert_int_equal(reader_create(env_real(), path, 1, &guild.readers, detail), ERR_OK);
+	assert_int_equal(reader_create(env_real(), NULL, path, 1, &guild.readers, detail), ERR_OK);
 	assert_int_equal(bus_create(env_real(), &loop, 1, NULL, NULL, &guild.bus), ERR_OK);
 	return 0;
 }

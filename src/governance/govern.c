@@ -1,0 +1,92 @@
+/* govern.c - deciding what an agent asks for, and writing down what it was refused. */
+#include "governance/govern.h"
+
+#include "base/metric.h"
+#include "governance/governance.h"
+
+enum { REASON_BYTES_MAX = 4096 };
+
+/* Texts of a refused decision, in arena; at NULL where there is no room for them: the error's own text is said then. */
+static struct str reason_of(struct arena *arena, const struct decision *decision, struct str agent_name, struct str action,
+	struct str *rule_id)
+{
+	struct buf text;
+	buf_init(&text, REASON_BYTES_MAX);
+	decision_rule_id(decision, &text);
+	*rule_id = arena_copy(arena, buf_str(&text));
+	buf_clear(&text);
+	decision_reason(decision, agent_name, action, &text);
+	struct str reason = arena_copy(arena, buf_str(&text));
+	buf_fini(&text);
+	return reason;
+}
+
+static enum err decide_for(struct guild *guild, const struct agent *agent, struct str action, struct decision *out)
+{
+	struct decide_input input = {.agent = agent_standing_of(agent)};
+	enum err err = policy_level(guild->policy, action, &input.level);
+	if (err != ERR_OK) {
+		return err;
+	}
+	decide(&input, out);
+	return decision_err(out);
+}
+
+bool govern_read(struct guild *guild, struct http_request *request, const char *action)
+{
+	const struct caller *caller = &request->caller;
+	struct decision decision = {0};
+	if (caller->role != ROLE_AGENT) {
+		return true;
+	}
+	enum err err = decide_for(guild, registry_get(guild->registry, caller->agent), str_of(action), &decision);
+	metric_add(err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
+	if (err == ERR_OK) {
+		return true;
+	}
+	struct http_problem problem = {.err = err};
+	problem.detail = reason_of(&request->arena, &decision, caller_name(caller), str_of(action), &problem.rule_id);
+	http_reply_problem(request, &problem);
+	return false;
+}
+
+void govern_change(struct change *change, struct govern_refusal *refusal)
+{
+	struct command *command = &change->command;
+	struct guild *guild = change->guild;
+	struct decision decision = {0};
+	*refusal = (struct govern_refusal){.err = ERR_OK};
+	if (command->caller.role != ROLE_AGENT) {
+		return;
+	}
+	const struct agent *agent = registry_get(guild->registry, command->caller.agent);
+	struct str action = str_of(command->row->action);
+	change->row.agent = command->caller.agent;
+	refusal->err = decide_for(guild, agent, action, &decision);
+	metric_add(refusal->err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
+	if (refusal->err != ERR_OK) {
+		refusal->reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
+		return;
+	}
+	command->mark = (struct command_mark){command->caller.agent, agent->revision, policy_version(guild->policy)};
+}
+
+bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err)
+{
+	if (refusal->err == ERR_OK) {
+		return false;
+	}
+	*err = change_refuse(change, db, refusal->err, refusal->reason);
+	return true;
+}
+
+enum err govern_deny(struct command *command, struct db *db, enum err why)
+{
+	struct change *change = (struct change *)command;
+	struct guild *guild = change->guild;
+	struct decision decision = {0};
+	struct str action = str_of(command->row->action);
+	(void)decide_for(guild, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
+	struct str reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
+	return change_refuse(change, db, why, reason);
+}

@@ -1,0 +1,31 @@
+/*
+ * govern.h - the gate before what an agent asks for.
+ *
+ * For:     requests and commands of agents: decided on the loop, re-checked by the writer, refused in the audit log.
+ * Not for: what humans may do (the role in the route's row); chat (execution/ decides in its own flow).
+ * Threads: the request's loop; govern_deny on the writer.
+ * Memory:  texts of a refusal live in the command's arena.
+ */
+#ifndef GUILD_GOVERNANCE_GOVERN_H
+#define GUILD_GOVERNANCE_GOVERN_H
+
+#include "command/change.h"
+
+/* A read: decided and counted when an agent asks; humans pass. False: it was refused, and the request answered (403 with the reason). */
+bool govern_read(struct guild *guild, struct http_request *request, const char *action);
+
+/* Before change_submit: when an agent acts (caller.role is ROLE_AGENT), decides the command row's action, marks the command so that the writer
+ * decides again if agent or policy changed since, and sets row.agent. A refusal turns the command into one that writes the refusal's audit
+ * entry and ends with its error: submit it all the same. The command row's deny has to be govern_deny, and its apply has to begin
+ * with govern_refused. */
+struct govern_refusal {
+	enum err err;     /* ERR_OK: the agent may */
+	struct str reason;
+};
+void govern_change(struct change *change, struct govern_refusal *refusal);
+/* First in apply: true when the command was refused on the loop; *err is what apply returns then. */
+bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err);
+/* For command rows whose command is a struct change. */
+enum err govern_deny(struct command *command, struct db *db, enum err why);
+
+#endif
