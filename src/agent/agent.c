@@ -218,14 +218,14 @@ static enum err change_text(struct arena *arena, const struct agent_edit *edit, 
 	return copied(arena, &text, out);
 }
 
-static enum err event_put(struct change *change, const struct agent *agent)
+enum err agent_event_texts(
+	struct guild *guild, struct arena *arena, const struct agent *agent, struct str *data, struct str *topics)
 {
-	const struct siphash_key *secret = &change->guild->id_secret;
+	const struct siphash_key *secret = &guild->id_secret;
 	struct id_text id = id_format(secret, ID_AGENT, agent->id);
 	struct id_text workspace = id_format(secret, ID_WORKSPACE, agent->workspace);
 	struct buf text;
 	struct json_out json;
-	struct str data;
 	buf_init(&text, EVENT_BYTES_MAX);
 	json_begin(&json, &text);
 	json_object(&json);
@@ -235,11 +235,15 @@ static enum err event_put(struct change *change, const struct agent *agent)
 	json_put_str(&json, STR("lifecycle"), lifecycle_word(agent->lifecycle));
 	json_put_int(&json, STR("revision"), agent->revision);
 	json_object_end(&json);
-	enum err err = copied(change->command.arena, &text, &data);
-	struct str topics = arena_format(change->command.arena, "agent:%s workspace:%s", id.text, workspace.text);
-	if (err == ERR_OK && topics.at == NULL) {
-		err = ERR_LIMIT;
-	}
+	enum err err = copied(arena, &text, data);
+	*topics = arena_format(arena, "agent:%s workspace:%s", id.text, workspace.text);
+	return err == ERR_OK && topics->at == NULL ? ERR_LIMIT : err;
+}
+
+static enum err event_put(struct change *change, const struct agent *agent)
+{
+	struct str data, topics;
+	enum err err = agent_event_texts(change->guild, change->command.arena, agent, &data, &topics);
 	if (err == ERR_OK) {
 		change_event(change, STR("agent_changed"), data, topics);
 	}

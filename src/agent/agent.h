@@ -54,6 +54,15 @@ const struct agent *registry_writer_get(struct registry *registry, int64_t id);
  * with maturity). *demoted says whether; system agents are never demoted. */
 enum err agent_confidence_move(struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted) MUST_USE;
 
+/* How a run went for its agent: AGENT_SUCCEEDED_E4, AGENT_FAILED_E4 (by its own fault). */
+struct agent_outcome {
+	int64_t agent, execution; /* execution 0: none */
+	int delta_e4;
+};
+enum { AGENT_SUCCEEDED_E4 = 100, AGENT_FAILED_E4 = -200 };
+/* In apply, after the command's own log row: moves confidence. A demotion gets a log row of its own, audit entry and event agent_changed. */
+enum err agent_outcome_apply(struct command *command, struct guild *guild, struct db *db, const struct agent_outcome *outcome) MUST_USE;
+
 /* First start: makes "Chat Assistant" (handle chat-assistant, category system, intern, is_system). Before the threads. */
 enum err agent_first_start(struct registry *registry, struct guild *guild) MUST_USE;
 

@@ -18,6 +18,10 @@ bool registry_writer_handle_taken(struct registry *registry, int64_t workspace, 
 /* In one block with its texts, for mem_free. NULL without memory. */
 struct agent *agent_copy(const struct agent *from);
 
+/* agent.c: what the event agent_changed says, and to whom; texts in arena. */
+enum err agent_event_texts(
+	struct guild *guild, struct arena *arena, const struct agent *agent, struct str *data, struct str *topics) MUST_USE;
+
 /* agent_store.c */
 enum err agent_row_insert(struct db *db, const struct agent *agent) MUST_USE;
 enum err agent_row_update(struct db *db, const struct agent *agent) MUST_USE;

@@ -107,10 +107,6 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	if (err == ERR_OK && engine_queue_hint(guild->engine, input->session) && !waited && !input->hold_queue) {
 		err = turn_promote(db, input->session, &out->next_queued);
 	}
-	if (err == ERR_OK && (completed || input->own_fault)) {
-		bool demoted;
-		err = agent_confidence_move(guild->registry, db, input->agent, completed ? 100 : -200, now_us, &demoted);
-	}
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -128,7 +124,13 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 			      .event_data = input->event_data,
 			      .topics = input->topics,
 			      .job = completed ? STR("episode") : STR_NONE};
-	return command_log(command, db, &row);
+	err = command_log(command, db, &row);
+	if (err == ERR_OK && (completed || input->own_fault)) {
+		struct agent_outcome outcome = {
+			.agent = input->agent, .execution = input->id, .delta_e4 = completed ? AGENT_SUCCEEDED_E4 : AGENT_FAILED_E4};
+		err = agent_outcome_apply(command, guild, db, &outcome);
+	}
+	return err;
 }
 
 static enum err command_apply(struct command *command, struct db *db)
