@@ -65,7 +65,7 @@ static void overlay_done(void *ctx)
 
 struct command_overlay quota_overlay(struct quota *quota)
 {
-	return (struct command_overlay){quota, overlay_changes, overlay_undo, overlay_done};
+	return (struct command_overlay){quota, overlay_changes, overlay_undo, overlay_done, NULL};
 }
 
 /* ---- counting ---- */
