@@ -48,6 +48,8 @@ void social_overlays(struct social *social, struct command_overlay out[SOCIAL_OV
 bool social_may_see(struct social *social, const struct caller *caller, struct audience audience);
 /* The channel of that id or name (in any case) in the workspace, when the caller may see it. ERR_NOT_FOUND. *member: belongs to it. */
 enum err social_channel_find(struct social *social, const struct caller *caller, struct str id_or_name, int64_t *channel, bool *member) MUST_USE;
+/* Whom what is published on that channel is for: its members when it is private (also when it is gone), else 0, 0. */
+struct audience social_channel_audience(struct social *social, int64_t channel);
 /* On a reader: where a post is, when the caller may see it, for subscribing to post:<id>. ERR_NOT_FOUND. */
 enum err social_post_audience(struct social *social, struct db *db, const struct caller *caller, int64_t post, struct audience *out) MUST_USE;
 /* On a loop: an event of type direct_message reached a live connection of its recipient. Told to the store some time later, several at once;
