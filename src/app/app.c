@@ -152,8 +152,9 @@ static enum err step_store(struct guild *guild, char *detail)
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[] = {
-		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), {.ctx = NULL}};
+	struct command_overlay overlays[3 + SOCIAL_OVERLAYS + 1] = {
+		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota)};
+	social_overlays(guild->social, &overlays[3]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,
@@ -251,6 +252,7 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail)
 	struct token_place place = {guild, detail};
 	enum err err = identity_load(guild->identity, db);
 	err = err == ERR_OK ? registry_load(guild->registry, db) : err;
+	err = err == ERR_OK ? social_load(guild->social, db) : err;
 	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token_write, &place, token) : err;
 	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;
 	if (err == ERR_OK && token[0] != 0) {

@@ -10,11 +10,30 @@ enum err social_create(struct guild *guild, struct social **out)
 		return ERR_MEMORY;
 	}
 	social->guild = guild;
-	return ERR_OK;
+	enum err err = channel_table_create(guild, &social->channels);
+	if (err != ERR_OK) {
+		social_destroy(out);
+	}
+	return err;
 }
 
 void social_destroy(struct social **social)
 {
+	if (*social == NULL) {
+		return;
+	}
+	channel_table_destroy(&(*social)->channels);
 	mem_free(*social);
 	*social = NULL;
+}
+
+enum err social_load(struct social *social, struct db *db)
+{
+	return channel_table_load(social, db);
+}
+
+void social_overlays(struct social *social, struct command_overlay out[SOCIAL_OVERLAYS])
+{
+	memset(out, 0, SOCIAL_OVERLAYS * sizeof(out[0]));
+	out[0] = channel_overlay(social);
 }

@@ -21,6 +21,8 @@
 #include "social/text_rules.h"
 #include "social/visibility_rules.h"
 
+struct channel_table;
+
 /* ---- words: each table ends with NULL; the number is the index plus one ---- */
 extern const char *const post_type_words[];      /* status insight question alert task command response announcement */
 extern const char *const visibility_words[];     /* public channel directed */
@@ -151,10 +153,23 @@ struct channel {
 const struct channel *channel_get(struct social *social, int64_t id);
 const struct channel *channel_by_name(struct social *social, int64_t workspace, struct str name);
 bool channel_has(struct social *social, int64_t channel, int64_t actor);
+/* The channels an actor belongs to, ascending; borrowed like the rest. */
+const int64_t *channel_of_actor(struct social *social, int64_t actor, size_t *count);
 /* On the writer, with the changes of the open transaction. */
 const struct channel *channel_writer_get(struct social *social, int64_t id);
 const struct channel *channel_writer_by_name(struct social *social, int64_t workspace, struct str name);
 bool channel_writer_has(struct social *social, int64_t channel, int64_t actor);
+/* The table's life; for social.c. */
+enum err channel_table_create(struct guild *guild, struct channel_table **out) MUST_USE;
+void channel_table_destroy(struct channel_table **table);
+enum err channel_table_load(struct social *social, struct db *db) MUST_USE;
+struct command_overlay channel_overlay(struct social *social);
+
+/* ---- reactions (reaction.c) ---- */
+/* On a reader: the array of a post's reactions, [{emoji, count, mine, actors}], most used first. */
+enum err reaction_list_json(struct guild *guild, struct db *db, int64_t post, struct actor viewer, struct json_out *out) MUST_USE;
+/* In apply, of a post that is buried: forgets its reactions, all of them while they are few; what is left nobody can read any more. */
+enum err reaction_purge(struct db *db, int64_t post) MUST_USE;
 
 /* ---- direct messages and blocks ---- */
 /* Does `actor` refuse what `sender` sends? On the writer or a reader. */

@@ -27,6 +27,7 @@
 #include "identity/identity.h"
 #include "identity/key.h"
 #include "session/session.h"
+#include "social/social.h"
 
 enum { TURNS_MAX = 10000 };
 
@@ -216,8 +217,10 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
 	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
 	identity_quota_set(g->identity, g->quota);
-	struct command_overlay overlays[] = {
-		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), {.ctx = NULL}};
+	assert_int_equal(social_create(g, &g->social), ERR_OK);
+	struct command_overlay overlays[3 + SOCIAL_OVERLAYS + 1] = {
+		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota)};
+	social_overlays(g->social, &overlays[3]);
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
 		.epoch = &g->epoch,
@@ -286,6 +289,7 @@ static inline int fixture_close(void **state)
 	keyring_close(&g->keyring);
 	quota_destroy(&g->quota);
 	policy_destroy(&g->policy);
+	social_destroy(&g->social);
 	registry_destroy(&g->registry);
 	identity_destroy(&g->identity);
 	loop_destroy(&g->loops[0]);

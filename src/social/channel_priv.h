@@ -1,0 +1,47 @@
+/*
+ * channel_priv.h - what the files about channels share.
+ *
+ * For:     channel.c (the tables), channel_change.c (commands), channel_store.c (SQL), channel_api.c (routes).
+ * Not for: others in social/ (social_priv.h).
+ * Threads: channel_put and channel_member_* on the writer (or start-up); rows on the connection's owner.
+ * Memory:  what is put is copied; rows read borrow from the statement during the call.
+ */
+#ifndef GUILD_SOCIAL_CHANNEL_PRIV_H
+#define GUILD_SOCIAL_CHANNEL_PRIV_H
+
+#include "social/social_priv.h"
+
+enum { CHANNEL_NAME_BYTES_MAX = 64, CHANNEL_DESCRIPTION_CHARS_MAX = 1000 };
+
+/* A name in the form that is kept: without a leading '#', in lower case, 1 to 64 of [a-z0-9_-]; in arena. ERR_INVALID, ERR_LIMIT. */
+enum err channel_name_normal(struct arena *arena, struct str text, struct str *out) MUST_USE;
+
+/* The tables, with the open transaction's changes. ERR_MEMORY, ERR_LIMIT; channel_member_put: ERR_LIMIT also when the actor has as many as it may. */
+enum err channel_put(struct social *social, const struct channel *channel) MUST_USE;
+enum err channel_member_put(struct social *social, int64_t channel, int64_t actor) MUST_USE;
+enum err channel_member_remove(struct social *social, int64_t channel, int64_t actor) MUST_USE;
+/* How many channels the actor belongs to, on the writer. */
+size_t channel_writer_count(struct social *social, int64_t actor);
+
+/* channel_store.c */
+enum err channel_row_insert(struct db *db, const struct channel *channel) MUST_USE;
+enum err channel_row_members(struct db *db, const struct channel *channel) MUST_USE; /* member_count and revision */
+enum err channel_member_insert(struct db *db, int64_t channel, struct actor actor, int64_t now_us) MUST_USE;
+enum err channel_member_delete(struct db *db, int64_t channel, int64_t actor) MUST_USE;
+typedef enum err channel_row_fn(const struct channel *channel, void *arg); /* an error ends and is returned */
+enum err channel_rows(struct db *db, channel_row_fn *fn, void *arg) MUST_USE;
+/* In order of name, with (workspace, name) after those of channel `after` (0: from the first). */
+typedef bool channel_key_fn(int64_t channel, void *arg); /* false: enough */
+enum err channel_keys_by_name(struct db *db, int64_t workspace, struct str after, int64_t limit, channel_key_fn *fn, void *arg) MUST_USE;
+/* All memberships, those of an actor together. */
+typedef enum err channel_pair_fn(int64_t actor, int64_t channel, void *arg);
+enum err channel_pairs(struct db *db, channel_pair_fn *fn, void *arg) MUST_USE;
+/* Members of a channel with key > after, in order of key. */
+struct channel_member {
+	struct actor actor;
+	int64_t joined_at_us;
+};
+typedef bool channel_member_fn(const struct channel_member *member, void *arg); /* false: enough */
+enum err channel_members(struct db *db, int64_t channel, int64_t after, int64_t limit, channel_member_fn *fn, void *arg) MUST_USE;
+
+#endif
