@@ -38,6 +38,8 @@ void db_bind_real(struct db_stmt *stmt, int index, double value);
 void db_bind_text(struct db_stmt *stmt, int index, struct str text);
 void db_bind_bytes(struct db_stmt *stmt, int index, struct str bytes);
 void db_bind_null(struct db_stmt *stmt, int index);
+/* The greatest number of a parameter in it. */
+int db_parameters(const struct db_stmt *stmt);
 /* Next row: *row is false at the end (the statement is then reset). */
 enum err db_step(struct db_stmt *stmt, bool *row) MUST_USE;
 /* Runs a statement that returns no rows. Counts as a write. */

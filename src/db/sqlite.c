@@ -430,6 +430,11 @@ enum err db_run(struct db_stmt *stmt)
 	return run(stmt);
 }
 
+int db_parameters(const struct db_stmt *stmt)
+{
+	return sqlite3_bind_parameter_count(stmt->handle);
+}
+
 int64_t db_int(struct db_stmt *stmt, int column)
 {
 	return sqlite3_column_int64(stmt->handle, column);

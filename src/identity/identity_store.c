@@ -5,13 +5,26 @@
 #define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
 #define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at"
 
+static const struct db_column principal_columns[] = {
+	DB_INT(struct principal, id),
+	DB_INT(struct principal, workspace),
+	DB_WORD(struct principal, kind),
+	DB_WORD(struct principal, role),
+	DB_TEXT(struct principal, name),
+	DB_TEXT(struct principal, external_id),
+	DB_KEY(struct principal, agent),
+	DB_TEXT(struct principal, specialty),
+	DB_KEY(struct principal, disabled_at_us),
+	DB_INT(struct principal, created_at_us),
+};
+
 static const struct db_sql sql_workspace_insert = {
 	"INSERT INTO workspace (id, name, default_agent, created_at) VALUES (?1, ?2, NULL, ?3)"};
 static const struct db_sql sql_workspace_first = {"SELECT id FROM workspace ORDER BY id LIMIT 1"};
 static const struct db_sql sql_principal_insert = {
 	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
 static const struct db_sql sql_principal_update = {
-	"UPDATE principal SET role = ?2, name = ?3, disabled_at = ?4 WHERE id = ?1"};
+	"UPDATE principal SET role = ?4, name = ?5, disabled_at = ?9 WHERE id = ?1"};
 static const struct db_sql sql_principal_rows = {
 	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
 static const struct db_sql sql_token_insert = {
@@ -25,20 +38,6 @@ static const struct db_sql sql_token_count = {
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
 
-static void bind_int_or_null(struct db_stmt *stmt, int index, int64_t value)
-{
-	if (value != 0) {
-		db_bind_int(stmt, index, value);
-	} else {
-		db_bind_null(stmt, index);
-	}
-}
-
-static int64_t int_or_zero(struct db_stmt *stmt, int column)
-{
-	return db_is_null(stmt, column) ? 0 : db_int(stmt, column);
-}
-
 enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us)
 {
 	struct db_stmt *stmt = db_use(db, &sql_workspace_insert);
@@ -51,40 +50,27 @@ enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_
 enum err workspace_row_first(struct db *db, int64_t *id)
 {
 	struct db_stmt *stmt = db_use(db, &sql_workspace_first);
-	bool row;
-	enum err err = db_step(stmt, &row);
-	*id = 0;
-	if (err == ERR_OK && row) {
-		*id = db_int(stmt, 0);
-		db_reset(stmt);
-	}
-	return err;
+	enum err err = db_first(stmt);
+	*id = err == ERR_OK ? db_int(stmt, 0) : 0;
+	db_reset(stmt);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err principal_run(struct db *db, const struct db_sql *sql, const struct principal *principal)
+{
+	struct db_stmt *stmt = db_use(db, sql);
+	db_bind_row(stmt, DB_COLUMNS(principal_columns), principal);
+	return db_run(stmt);
 }
 
 enum err principal_row_insert(struct db *db, const struct principal *principal)
 {
-	struct db_stmt *stmt = db_use(db, &sql_principal_insert);
-	db_bind_int(stmt, 1, principal->id);
-	db_bind_int(stmt, 2, principal->workspace);
-	db_bind_int(stmt, 3, principal->kind);
-	db_bind_int(stmt, 4, principal->role);
-	db_bind_text(stmt, 5, principal->name);
-	db_bind_text(stmt, 6, principal->external_id);
-	bind_int_or_null(stmt, 7, principal->agent);
-	db_bind_text(stmt, 8, principal->specialty);
-	bind_int_or_null(stmt, 9, principal->disabled_at_us);
-	db_bind_int(stmt, 10, principal->created_at_us);
-	return db_run(stmt);
+	return principal_run(db, &sql_principal_insert, principal);
 }
 
 enum err principal_row_update(struct db *db, const struct principal *principal)
 {
-	struct db_stmt *stmt = db_use(db, &sql_principal_update);
-	db_bind_int(stmt, 1, principal->id);
-	db_bind_int(stmt, 2, principal->role);
-	db_bind_text(stmt, 3, principal->name);
-	bind_int_or_null(stmt, 4, principal->disabled_at_us);
-	return db_run(stmt);
+	return principal_run(db, &sql_principal_update, principal);
 }
 
 enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg)
@@ -92,29 +78,16 @@ enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_r
 	struct db_stmt *stmt = db_use(db, &sql_principal_rows);
 	db_bind_int(stmt, 1, after);
 	db_bind_int(stmt, 2, limit);
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
-		struct principal principal = {
-			.id = db_int(stmt, 0),
-			.workspace = db_int(stmt, 1),
-			.kind = (enum principal_kind)db_int(stmt, 2),
-			.role = (enum role)db_int(stmt, 3),
-			.name = db_text(stmt, 4),
-			.external_id = db_text(stmt, 5),
-			.agent = int_or_zero(stmt, 6),
-			.specialty = db_text(stmt, 7),
-			.disabled_at_us = int_or_zero(stmt, 8),
-			.created_at_us = db_int(stmt, 9),
-		};
+	enum err err;
+	while (db_next(stmt, &err)) {
+		struct principal principal = {.id = 0};
+		db_read_row(stmt, DB_COLUMNS(principal_columns), &principal);
 		if (!fn(&principal, arg)) {
 			db_reset(stmt);
-			return ERR_OK;
+			break;
 		}
 	}
+	return err;
 }
 
 enum err token_row_insert(struct db *db, const struct token_row *token)
@@ -125,8 +98,8 @@ enum err token_row_insert(struct db *db, const struct token_row *token)
 	db_bind_bytes(stmt, 3, str_make(token->hash, HASH_SHA256_BYTES));
 	db_bind_text(stmt, 4, token->label);
 	db_bind_int(stmt, 5, token->created_at_us);
-	bind_int_or_null(stmt, 6, token->expires_at_us);
-	bind_int_or_null(stmt, 7, token->revoked_at_us);
+	db_bind_key(stmt, 6, token->expires_at_us);
+	db_bind_key(stmt, 7, token->revoked_at_us);
 	return db_run(stmt);
 }
 
@@ -149,8 +122,8 @@ static enum err token_of_row(struct db_stmt *stmt, struct token_row *out)
 		.principal = db_int(stmt, 1),
 		.label = db_text(stmt, 3),
 		.created_at_us = db_int(stmt, 4),
-		.expires_at_us = int_or_zero(stmt, 5),
-		.revoked_at_us = int_or_zero(stmt, 6),
+		.expires_at_us = db_key(stmt, 5),
+		.revoked_at_us = db_key(stmt, 6),
 	};
 	memcpy(out->hash, hash.at, HASH_SHA256_BYTES);
 	return ERR_OK;
@@ -164,12 +137,8 @@ enum err token_rows_live(
 	db_bind_int(stmt, 2, expired_at_us);
 	db_bind_int(stmt, 3, (int64_t)max);
 	*count = 0;
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
+	enum err err;
+	while (db_next(stmt, &err)) {
 		struct str hash = db_bytes(stmt, 1);
 		if (hash.len != HASH_SHA256_BYTES) {
 			db_reset(stmt);
@@ -178,6 +147,7 @@ enum err token_rows_live(
 		out[*count] = (struct token_row){.id = db_int(stmt, 0), .principal = principal};
 		memcpy(out[(*count)++].hash, hash.at, HASH_SHA256_BYTES);
 	}
+	return err;
 }
 
 enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64_t *count)
@@ -189,14 +159,12 @@ enum err token_row_get(struct db *db, int64_t id, struct token_row *out)
 {
 	struct db_stmt *stmt = db_use(db, &sql_token_get);
 	db_bind_int(stmt, 1, id);
-	bool row;
-	enum err err = db_step(stmt, &row);
-	if (err != ERR_OK || !row) {
-		return err != ERR_OK ? err : ERR_NOT_FOUND;
+	enum err err = db_first(stmt);
+	if (err == ERR_OK) {
+		err = token_of_row(stmt, out);
+		out->label = STR_NONE;
+		db_reset(stmt);
 	}
-	err = token_of_row(stmt, out);
-	out->label = STR_NONE;
-	db_reset(stmt);
 	return err;
 }
 
@@ -205,17 +173,14 @@ enum err token_rows(struct db *db, int64_t after, int64_t limit, token_row_fn *f
 	struct db_stmt *stmt = db_use(db, &sql_token_rows);
 	db_bind_int(stmt, 1, after);
 	db_bind_int(stmt, 2, limit);
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
+	enum err err;
+	while (db_next(stmt, &err)) {
 		struct token_row token;
 		err = token_of_row(stmt, &token);
 		if (err != ERR_OK || !fn(&token, arg)) {
 			db_reset(stmt);
-			return err;
+			break;
 		}
 	}
+	return err;
 }

@@ -1,7 +1,20 @@
 /* key_store.c - SQL of provider keys. */
+#include "db/row.h"
 #include "identity/identity_priv.h"
 
 #define KEY_COLUMNS "id, workspace, owner, provider, base_url, sealed, shown, created_at, guarded"
+
+static const struct db_column columns[] = {
+	DB_INT(struct key_row, id),
+	DB_INT(struct key_row, workspace),
+	DB_KEY(struct key_row, owner),
+	DB_TEXT(struct key_row, provider),
+	DB_TEXT(struct key_row, base_url),
+	DB_BYTES(struct key_row, sealed),
+	DB_TEXT(struct key_row, shown),
+	DB_INT(struct key_row, created_at_us),
+	DB_BOOL(struct key_row, guarded),
+};
 
 static const struct db_sql sql_insert = {
 	"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
@@ -16,19 +29,7 @@ static const struct db_sql sql_find = {
 enum err key_row_insert(struct db *db, const struct key_row *key)
 {
 	struct db_stmt *stmt = db_use(db, &sql_insert);
-	db_bind_int(stmt, 1, key->id);
-	db_bind_int(stmt, 2, key->workspace);
-	if (key->owner != 0) {
-		db_bind_int(stmt, 3, key->owner);
-	} else {
-		db_bind_null(stmt, 3);
-	}
-	db_bind_text(stmt, 4, key->provider);
-	db_bind_text(stmt, 5, key->base_url);
-	db_bind_bytes(stmt, 6, key->sealed);
-	db_bind_text(stmt, 7, key->shown);
-	db_bind_int(stmt, 8, key->created_at_us);
-	db_bind_int(stmt, 9, key->guarded);
+	db_bind_row(stmt, DB_COLUMNS(columns), key);
 	return db_run(stmt);
 }
 
@@ -39,29 +40,13 @@ enum err key_row_delete(struct db *db, int64_t id)
 	return db_run(stmt);
 }
 
-static void key_of_row(struct db_stmt *stmt, struct key_row *out)
-{
-	*out = (struct key_row){
-		.id = db_int(stmt, 0),
-		.workspace = db_int(stmt, 1),
-		.owner = db_is_null(stmt, 2) ? 0 : db_int(stmt, 2),
-		.provider = db_text(stmt, 3),
-		.base_url = db_text(stmt, 4),
-		.sealed = db_bytes(stmt, 5),
-		.shown = db_text(stmt, 6),
-		.created_at_us = db_int(stmt, 7),
-		.guarded = db_int(stmt, 8) != 0,
-	};
-}
-
 static enum err key_step_into(struct db_stmt *stmt, struct arena *arena, struct key_row *out)
 {
-	bool row;
-	enum err err = db_step(stmt, &row);
-	if (err != ERR_OK || !row) {
-		return err != ERR_OK ? err : ERR_NOT_FOUND;
+	enum err err = db_first(stmt);
+	if (err != ERR_OK) {
+		return err;
 	}
-	key_of_row(stmt, out);
+	db_read_row(stmt, DB_COLUMNS(columns), out);
 	out->provider = arena_copy(arena, out->provider);
 	out->base_url = arena_copy(arena, out->base_url);
 	out->sealed = arena_copy(arena, out->sealed);
@@ -94,17 +79,14 @@ enum err key_rows(struct db *db, int64_t after, int64_t limit, key_row_fn *fn, v
 	struct db_stmt *stmt = db_use(db, &sql_rows);
 	db_bind_int(stmt, 1, after);
 	db_bind_int(stmt, 2, limit);
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
+	enum err err;
+	while (db_next(stmt, &err)) {
 		struct key_row key;
-		key_of_row(stmt, &key);
+		db_read_row(stmt, DB_COLUMNS(columns), &key);
 		if (!fn(&key, arg)) {
 			db_reset(stmt);
-			return ERR_OK;
+			break;
 		}
 	}
+	return err;
 }

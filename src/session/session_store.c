@@ -1,9 +1,33 @@
 /* session_store.c - SQL of sessions, and of turns seen as messages. */
-#include "session/session_priv.h"
 #include "db/row.h"
+#include "session/session_priv.h"
 
 #define SESSION_COLUMNS                                                                                                \
 	"id, workspace, owner, agent, title, channel, message_count, open_count, created_at, updated_at, revision"
+
+static const struct db_column columns[] = {
+	DB_INT(struct session, id),
+	DB_INT(struct session, workspace),
+	DB_INT(struct session, owner),
+	DB_KEY(struct session, agent),
+	DB_TEXT(struct session, title),
+	DB_TEXT(struct session, channel),
+	DB_INT(struct session, message_count),
+	DB_INT(struct session, open_count),
+	DB_INT(struct session, created_at_us),
+	DB_INT(struct session, updated_at_us),
+	DB_INT(struct session, revision),
+};
+static const struct db_column turn_columns[] = {
+	DB_INT(struct session_turn, id),
+	DB_INT(struct session_turn, agent),
+	DB_INT(struct session_turn, started_at_us),
+	DB_KEY(struct session_turn, ended_at_us),
+	DB_TEXT(struct session_turn, message),
+	DB_TEXT(struct session_turn, answer),
+	DB_BOOL(struct session_turn, has_answer),
+	DB_BOOL(struct session_turn, partial),
+};
 
 static const struct db_sql sql_read = {
 	"SELECT " SESSION_COLUMNS " FROM session WHERE id = ?1 AND workspace = ?2 AND (?3 = 0 OR owner = ?3)"};
@@ -33,32 +57,6 @@ static const struct db_sql sql_turns = {"SELECT id, agent, started_at, ended_at,
 static const struct db_sql sql_history = {"SELECT message, answer, partial FROM turn WHERE session = ?1 AND has_answer "
 										  "= 1 AND rolled_back = 0 ORDER BY id DESC LIMIT ?2"};
 
-static void session_of_row(struct db_stmt *stmt, struct session *out)
-{
-	*out = (struct session){
-		.id = db_int(stmt, 0),
-		.workspace = db_int(stmt, 1),
-		.owner = db_int(stmt, 2),
-		.agent = db_is_null(stmt, 3) ? 0 : db_int(stmt, 3),
-		.title = db_text(stmt, 4),
-		.channel = db_text(stmt, 5),
-		.message_count = db_int(stmt, 6),
-		.open_count = db_int(stmt, 7),
-		.created_at_us = db_int(stmt, 8),
-		.updated_at_us = db_int(stmt, 9),
-		.revision = db_int(stmt, 10),
-	};
-}
-
-static void bind_agent(struct db_stmt *stmt, int index, int64_t agent)
-{
-	if (agent != 0) {
-		db_bind_int(stmt, index, agent);
-	} else {
-		db_bind_null(stmt, index);
-	}
-}
-
 enum err session_read(
 	struct db *db, struct arena *arena, int64_t id, int64_t workspace, int64_t owner, struct session *out)
 {
@@ -66,12 +64,11 @@ enum err session_read(
 	db_bind_int(stmt, 1, id);
 	db_bind_int(stmt, 2, workspace);
 	db_bind_int(stmt, 3, owner);
-	bool row;
-	enum err err = db_step(stmt, &row);
-	if (err != ERR_OK || !row) {
-		return err != ERR_OK ? err : ERR_SESSION_NOT_FOUND;
+	enum err err = db_first(stmt);
+	if (err != ERR_OK) {
+		return err == ERR_NOT_FOUND ? ERR_SESSION_NOT_FOUND : err;
 	}
-	session_of_row(stmt, out);
+	db_read_row(stmt, DB_COLUMNS(columns), out);
 	out->title = arena_copy(arena, out->title);
 	out->channel = arena_copy(arena, out->channel);
 	db_reset(stmt);
@@ -86,17 +83,7 @@ enum err session_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t
 enum err session_insert(struct db *db, const struct session *session)
 {
 	struct db_stmt *stmt = db_use(db, &sql_insert);
-	db_bind_int(stmt, 1, session->id);
-	db_bind_int(stmt, 2, session->workspace);
-	db_bind_int(stmt, 3, session->owner);
-	bind_agent(stmt, 4, session->agent);
-	db_bind_text(stmt, 5, session->title);
-	db_bind_text(stmt, 6, session->channel);
-	db_bind_int(stmt, 7, session->message_count);
-	db_bind_int(stmt, 8, session->open_count);
-	db_bind_int(stmt, 9, session->created_at_us);
-	db_bind_int(stmt, 10, session->updated_at_us);
-	db_bind_int(stmt, 11, session->revision);
+	db_bind_row(stmt, DB_COLUMNS(columns), session);
 	return db_run(stmt);
 }
 
@@ -106,7 +93,7 @@ enum err session_touch(struct db *db, int64_t id, int messages, int64_t now_us, 
 	db_bind_int(stmt, 1, id);
 	db_bind_int(stmt, 2, messages);
 	db_bind_int(stmt, 3, now_us);
-	bind_agent(stmt, 4, agent);
+	db_bind_key(stmt, 4, agent);
 	return db_run(stmt);
 }
 
@@ -114,10 +101,9 @@ enum err session_owner(struct db *db, int64_t id, int64_t *owner, int64_t *works
 {
 	struct db_stmt *stmt = db_use(db, &sql_owner);
 	db_bind_int(stmt, 1, id);
-	bool row;
-	enum err err = db_step(stmt, &row);
-	if (err != ERR_OK || !row) {
-		return err != ERR_OK ? err : ERR_SESSION_NOT_FOUND;
+	enum err err = db_first(stmt);
+	if (err != ERR_OK) {
+		return err == ERR_NOT_FOUND ? ERR_SESSION_NOT_FOUND : err;
 	}
 	*owner = db_int(stmt, 0);
 	*workspace = db_int(stmt, 1);
@@ -131,19 +117,16 @@ enum err session_rows(struct db *db, int64_t owner, int64_t before, int64_t limi
 	db_bind_int(stmt, 1, owner);
 	db_bind_int(stmt, 2, before != 0 ? before : INT64_MAX);
 	db_bind_int(stmt, 3, limit);
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
+	enum err err;
+	while (db_next(stmt, &err)) {
 		struct session session;
-		session_of_row(stmt, &session);
+		db_read_row(stmt, DB_COLUMNS(columns), &session);
 		if (!fn(&session, arg)) {
 			db_reset(stmt);
-			return ERR_OK;
+			break;
 		}
 	}
+	return err;
 }
 
 enum err session_title_set(struct db *db, int64_t id, struct str title, int64_t now_us)
@@ -159,7 +142,7 @@ enum err session_agent_set(struct db *db, int64_t id, int64_t agent, int64_t now
 {
 	struct db_stmt *stmt = db_use(db, &sql_agent);
 	db_bind_int(stmt, 1, id);
-	bind_agent(stmt, 2, agent);
+	db_bind_key(stmt, 2, agent);
 	db_bind_int(stmt, 3, now_us);
 	return db_run(stmt);
 }
@@ -198,27 +181,16 @@ enum err session_turns(struct db *db, int64_t session, int64_t from, int64_t lim
 	db_bind_int(stmt, 1, session);
 	db_bind_int(stmt, 2, from);
 	db_bind_int(stmt, 3, limit);
-	for (;;) {
-		bool row;
-		enum err err = db_step(stmt, &row);
-		if (err != ERR_OK || !row) {
-			return err;
-		}
-		struct session_turn turn = {
-			.id = db_int(stmt, 0),
-			.agent = db_int(stmt, 1),
-			.started_at_us = db_int(stmt, 2),
-			.ended_at_us = db_is_null(stmt, 3) ? 0 : db_int(stmt, 3),
-			.message = db_text(stmt, 4),
-			.answer = db_text(stmt, 5),
-			.has_answer = db_int(stmt, 6) != 0,
-			.partial = db_int(stmt, 7) != 0,
-		};
+	enum err err;
+	while (db_next(stmt, &err)) {
+		struct session_turn turn;
+		db_read_row(stmt, DB_COLUMNS(turn_columns), &turn);
 		if (!fn(&turn, arg)) {
 			db_reset(stmt);
-			return ERR_OK;
+			break;
 		}
 	}
+	return err;
 }
 
 /* ---- what goes into a prompt ---- */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "db/db.h"
 #include "db/log.h"
+#include "db/row.h"
 #include "db/sql_text.h"
 
 static char dir[64];
@@ -115,6 +116,87 @@ static void values_come_back_as_they_went(void **state)
 	assert_false(row);
 	db_close(&db);
 	assert_null(db);
+}
+
+struct thing {
+	int before;
+	int64_t id;
+	bool flag;
+	int64_t owner;
+	int word;
+	struct str text, bytes;
+	int after;
+};
+
+/* Every kind of column, there and absent; what is no column is left alone. */
+static void structs_are_rows(void **state)
+{
+	static const struct db_column columns[] = {
+		DB_INT(struct thing, id), DB_KEY(struct thing, owner), DB_WORD(struct thing, word),
+		DB_BOOL(struct thing, flag), DB_TEXT(struct thing, text), DB_BYTES(struct thing, bytes),
+	};
+	static const struct db_sql create = {"CREATE TABLE thing (id INTEGER PRIMARY KEY, o INTEGER, w INTEGER, f INTEGER, t TEXT, b BLOB) STRICT"};
+	static const struct db_sql insert = {"INSERT INTO thing VALUES (?1, ?2, ?3, ?4, ?5, ?6)"};
+	static const struct db_sql update = {"UPDATE thing SET w = ?3, t = ?5 WHERE id = ?1"};
+	static const struct db_sql all = {"SELECT id, o, w, f, t, b FROM thing ORDER BY id"};
+	static const struct db_sql one = {"SELECT id, o, w, f, t, b FROM thing WHERE id = ?1"};
+	static const struct db_sql owned = {"SELECT count(*) FROM (SELECT id FROM thing WHERE o = ?1 LIMIT ?2) AS owned"};
+	const struct thing things[] = {
+		{-1, INT64_MIN, true, INT64_MAX, INT32_MIN, STR("caf\xc3\xa9"), {"\0\xff", 2}, -2},
+		{-1, 0, false, 0, 0, {NULL, 0}, {NULL, 0}, -2},
+		{-1, 7, true, 5, 3, STR(""), STR(""), -2},
+		{-1, INT64_MAX, false, 5, INT32_MAX, STR("x"), STR("y"), -2},
+	};
+	enum { THINGS = sizeof(things) / sizeof(things[0]) };
+	struct db *db = open_new();
+	run_text(db, &create);
+	for (int i = 0; i < THINGS; i++) {
+		struct db_stmt *stmt = db_use(db, &insert);
+		db_bind_row(stmt, DB_COLUMNS(columns), &things[i]);
+		assert_int_equal(db_run(stmt), ERR_OK);
+	}
+	struct db_stmt *stmt = db_use(db, &all);
+	enum err err = ERR_IO;
+	int seen = 0;
+	for (; db_next(stmt, &err); seen++) {
+		struct thing thing = {.before = 11, .after = 12};
+		db_read_row(stmt, DB_COLUMNS(columns), &thing);
+		assert_int_equal(thing.before, 11);
+		assert_int_equal(thing.after, 12);
+		assert_int_equal(thing.id, things[seen].id);
+		assert_int_equal(thing.owner, things[seen].owner);
+		assert_int_equal(thing.word, things[seen].word);
+		assert_int_equal(thing.flag, things[seen].flag);
+		assert_true(str_eq(thing.text, things[seen].text) && (thing.text.at == NULL) == (things[seen].text.at == NULL));
+		assert_true(str_eq(thing.bytes, things[seen].bytes) && (thing.bytes.at == NULL) == (things[seen].bytes.at == NULL));
+	}
+	assert_int_equal(seen, THINGS);
+	assert_int_equal(err, ERR_OK);
+	/* 0 is kept as NULL; numbers that a statement leaves out change nothing. */
+	struct thing changed = {.id = 7, .owner = 99, .word = 4, .text = STR("new")};
+	stmt = db_use(db, &update);
+	db_bind_row(stmt, DB_COLUMNS(columns), &changed);
+	assert_int_equal(db_run(stmt), ERR_OK);
+	stmt = db_use(db, &one);
+	db_bind_int(stmt, 1, 7);
+	assert_int_equal(db_first(stmt), ERR_OK);
+	db_read_row(stmt, DB_COLUMNS(columns), &changed);
+	assert_true(changed.owner == 5 && changed.word == 4 && changed.flag && str_eq(changed.text, STR("new")));
+	db_reset(stmt);
+	stmt = db_use(db, &one);
+	db_bind_int(stmt, 1, 0);
+	assert_int_equal(db_first(stmt), ERR_OK);
+	assert_true(db_is_null(stmt, 1));
+	db_reset(stmt);
+	stmt = db_use(db, &one);
+	db_bind_int(stmt, 1, 8);
+	assert_int_equal(db_first(stmt), ERR_NOT_FOUND);
+	int64_t count = -1;
+	assert_int_equal(db_count(db_use(db, &owned), 5, 10, &count), ERR_OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(db_count(db_use(db, &owned), 5, 1, &count), ERR_OK);
+	assert_int_equal(count, 1);
+	db_close(&db);
 }
 
 static void many_statements_are_kept_apart(void **state)
@@ -568,6 +650,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(values_come_back_as_they_went),
+		CASE(structs_are_rows),
 		CASE(many_statements_are_kept_apart),
 		CASE(broken_constraints_are_conflicts),
 		CASE(transactions_and_savepoints),
