@@ -219,6 +219,7 @@ static enum err step_meta(struct guild *guild, char *detail)
 	for (unsigned i = 0; i < guild->loop_count; i++) {
 		id_gen_init(&guild->id_gens[i], i, floor_key);
 	}
+	id_gen_init(&guild->id_gens[LIMIT_LOOPS], LIMIT_LOOPS, floor_key);
 	return command_attach(guild->commands, guild->writer);
 }
 

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/id.h"
+#include "base/limits.h"
 #include "command/command.h"
 
 struct identity;
@@ -44,7 +45,7 @@ struct guild {
 	int64_t epoch;                       /* of the store: 53 random bits */
 	unsigned loop_count;
 	struct loop *loops[64];
-	struct id_gen id_gens[64];           /* by loop number; slot of loop i is used on loop i only */
+	struct id_gen id_gens[64];           /* by loop number; slot of loop i is used on loop i only, the last by the writer */
 	struct snap_domain *snap;
 	struct writer *writer;
 	struct reader_pool *readers;
@@ -74,6 +75,12 @@ struct guild {
 static inline int64_t guild_key(struct guild *guild, struct loop *loop)
 {
 	return id_next(&guild->id_gens[loop_number(loop)], env_wall_us(guild->env));
+}
+
+/* In apply: a new key. Keys made so are in the order of commits, as times from command_now_us are: for what is listed newest first. */
+static inline int64_t guild_writer_key(struct guild *guild, int64_t now_us)
+{
+	return id_next(&guild->id_gens[LIMIT_LOOPS], now_us);
 }
 
 #endif

@@ -100,6 +100,8 @@ const char *http_members_fault(struct arena *arena, const struct http_member *ro
 
 /* Adds a header to the reply; value must not contain control bytes (such a header is left out). */
 void http_reply_header(struct http_request *request, const char *name, struct str value);
+/* What the RateLimit headers say, in place of the rate of requests. */
+void http_reply_rate(struct http_request *request, int64_t limit, int64_t remaining, int64_t reset_s);
 /* JSON text; json is copied and left to the caller. */
 void http_reply_json(struct http_request *request, int status, struct str json);
 void http_reply_text(struct http_request *request, int status, struct str content_type, struct str text);

@@ -182,6 +182,13 @@ static void finish(struct http_request *request, int status, struct str content_
 	http_conn_reply(priv, frame);
 }
 
+void http_reply_rate(struct http_request *request, int64_t limit, int64_t remaining, int64_t reset_s)
+{
+	struct http_request_private *priv = request->priv;
+	priv->limited = true;
+	priv->rate = (struct http_rate){.limit = limit, .remaining = remaining, .reset_s = reset_s};
+}
+
 void http_reply_header(struct http_request *request, const char *name, struct str value)
 {
 	struct buf *headers = &request->priv->headers;

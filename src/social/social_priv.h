@@ -78,6 +78,12 @@ enum err rate_read(struct db *db, struct actor actor, enum rate_kind kind, int64
 /* In apply, after the check: takes one, and forgets what has left the window (a few rows at a time). */
 enum err rate_take(struct db *db, struct actor actor, enum rate_kind kind, int64_t peer, struct rate_rule rule, int64_t now_us) MUST_USE;
 
+/* ---- how they are told (rate_api.c) ---- */
+/* In apply, before the first write, instead of going on: 429 with the true time to wait, and a detail that names the limit. what: "posts". */
+enum err rate_refuse(struct change *change, struct db *db, const char *what, struct rate_rule rule, const struct rate_state *state) MUST_USE;
+/* In finish, before the reply, refusals too: the RateLimit headers, in place of the request rate's. Nothing where there is no limit. */
+void rate_headers(struct change *change, struct rate_rule rule, const struct rate_state *state);
+
 /* ---- texts (content.c): redaction, tags and handles, before anything is kept ---- */
 struct content {
 	struct str text;          /* as kept */
@@ -104,15 +110,24 @@ enum err post_get(struct db *db, struct arena *arena, int64_t id, struct post *o
 /* Adds to the counters of a post. */
 enum err post_count_add(struct db *db, int64_t id, int replies, int reactions) MUST_USE;
 enum err post_bury(struct db *db, int64_t id, int64_t now_us) MUST_USE;
-enum err post_tag_insert(struct db *db, int64_t workspace, struct str tag, int64_t post) MUST_USE;
-enum err post_tag_delete(struct db *db, int64_t workspace, struct str tag, int64_t post) MUST_USE;
+/* ERR_NOT_FOUND: there is none, or a tombstone. */
+enum err post_alive(struct db *db, int64_t id) MUST_USE;
+/* One statement each; 1 to LIMIT_POST_TAGS tags, each once. */
+enum err post_tags_insert(struct db *db, int64_t workspace, int64_t post, const struct str *tags, size_t count) MUST_USE;
+enum err post_tags_delete(struct db *db, int64_t workspace, int64_t post, const struct str *tags, size_t count) MUST_USE;
+/* Removes reactions of a tombstone, LIMIT_POST_REACTIONS_STEP at most; *left: there may be more. */
+enum err post_reactions_delete(struct db *db, int64_t post, bool *left) MUST_USE;
 typedef bool post_fn(const struct post *post, void *arg); /* false: enough */
 /* Replies of a post with id > after, oldest first. */
 enum err post_replies(struct db *db, int64_t post, int64_t after, post_fn *fn, void *arg) MUST_USE;
-/* Where a post is; the channel's privacy from the published table. */
+/* post_json.c. Where a post is; the channel's privacy from the published table. */
 struct place post_place(struct social *social, const struct post *post);
-/* May the caller see this post? A tombstone: no. */
+/* May the caller see this post? A tombstone: no; post_visible_buried: as if it were none. */
 bool post_visible(struct social *social, const struct caller *caller, const struct post *post);
+bool post_visible_buried(struct social *social, const struct caller *caller, const struct post *post);
+/* Topics of where a post went, separated by one space; is_about: of what happens to it (replies, reactions, its end), with post:<id> first.
+ * ERR_LIMIT. */
+enum err post_topics(struct guild *guild, struct arena *arena, const struct post *post, bool is_about, struct str *out) MUST_USE;
 /* The wire object, on a reader or (db NULL: no reactions yet) anywhere. */
 enum err post_json(struct guild *guild, struct db *db, const struct post *post, struct actor viewer, struct json_out *out) MUST_USE;
 
@@ -120,8 +135,8 @@ enum err post_json(struct guild *guild, struct db *db, const struct post *post, 
 struct post_input {
 	struct str content;
 	int requested;            /* 1..8 */
-	enum visibility visibility;
-	int64_t audience;
+	enum visibility visibility; /* a reply's is its parent's */
+	int64_t channel;          /* of VISIBILITY_CHANNEL. Who a directed post is for, its one mention says */
 	struct json mentions;
 	int64_t reply_to;         /* 0: a post */
 	int64_t cause;            /* of an automatic answer: the post or message that is answered, else 0 */
@@ -134,9 +149,14 @@ struct post_done { /* how it ended; valid during the callback */
 	struct rate_state rate;
 };
 typedef void post_done_fn(void *ctx, const struct post_done *done);
-/* For the server itself (answers, milestones): makes a post as caller, who is governed as always. done comes exactly once when it gave ERR_OK. */
+/* For the server itself (answers, milestones): makes a post as caller, who is governed as always. done comes exactly once when it gave ERR_OK.
+ * Automatic posts that are no replies: LIMIT_AUTO_POST_CHARS, and one in five minutes but alerts. */
 enum err post_submit(struct guild *guild, struct loop *loop, const struct caller *caller, const struct post_input *input, post_done_fn *done,
 		     void *ctx) MUST_USE;
+
+/* ---- reactions (reaction_store.c) ---- */
+/* The array of a post's reactions: {emoji, count, mine, actors[up to 20]}. On a reader, where reaction_count is not 0. */
+enum err reaction_list_json(struct guild *guild, struct db *db, int64_t post, struct actor viewer, struct json_out *out) MUST_USE;
 
 /* ---- trends (trend.c) ---- */
 /* On the writer: adds delta posts to a topic's hour; written before the commit, forgotten on rollback. ERR_MEMORY, ERR_LIMIT. */
