@@ -18,6 +18,7 @@
 #include "base/metric.h"
 #include "command/quota.h"
 #include "execution/execution_priv.h"
+#include "execution/external.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "identity/key.h"
@@ -384,6 +385,10 @@ static enum err step_doors(struct guild *guild, char *detail)
 	enum err err = http_server_create(&options, &guild->http);
 	err = err == ERR_OK ? ops_create(guild, &guild->ops) : err;
 	err = err == ERR_OK ? engine_create(guild, &guild->engine) : err;
+	if (err == ERR_OK) {
+		struct external_door door = ops_external_door(guild->ops);
+		external_door_set(guild->engine, &door);
+	}
 	return err == ERR_OK ? engine_recover(guild->engine) : err;
 }
 

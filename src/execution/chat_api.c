@@ -102,6 +102,9 @@ void chat_handle(struct http_request *request, void *ctx)
 	}
 	(void)http_body_str(request, "message", &chat.message);
 	(void)http_body_bool(request, "strict", &chat.strict);
+	int64_t wait_ms = 0;
+	(void)http_body_int(request, "wait_ms", &wait_ms);
+	chat.wait_us = wait_ms * 1000;
 	struct str client = http_header(request, STR("User-Agent"));
 	if (!request->local && client.at != NULL && str_starts(client, STR("guild-cli/"))) {
 		chat.trigger = TRIGGER_CLI;

@@ -28,6 +28,7 @@ enum err engine_create(struct guild *guild, struct engine **out)
 		return ERR_MEMORY;
 	}
 	engine->guild = guild;
+	external_init(engine);
 	engine->shard_count = guild->loop_count;
 	engine->shards = mem_alloc(engine->shard_count * sizeof(struct engine_shard));
 	if (engine->shards == NULL) {
@@ -43,6 +44,7 @@ enum err engine_create(struct guild *guild, struct engine **out)
 		list_init(&shard->running);
 		list_init(&shard->kept);
 		list_init(&shard->stuck);
+		list_init(&shard->external_waiting);
 		buf_init(&shard->scratch, 8 * (size_t)LIMIT_ANSWER_BYTES);
 	}
 	*out = engine;

@@ -55,6 +55,7 @@ struct chat_request {
 	enum on_busy on_busy;
 	enum execution_trigger trigger;
 	struct str trace_id;
+	int64_t wait_us;             /* how long an external agent may take to connect; 0: it has to be there */
 };
 
 /* A listener of one execution: a cursor into its numbered log, whatever loop owns it, running or long over, in memory or in the store.

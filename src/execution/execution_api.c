@@ -25,6 +25,7 @@ static const char *const include_words[] = {"refused", NULL};
 	 "turns {role: user or assistant, content} sent to the model instead of the stored ones"},                                    \
 	{"on_busy", HTTP_STRING, false, 0, 0, busy_words, "what happens when the session is answering another message"},              \
 	{"strict", HTTP_BOOL, false, 0, 0, NULL, "true: an unknown agent is a 404 instead of a fallback"},                            \
+	{"wait_ms", HTTP_INT, false, 0, 600000, NULL, "how long an external agent may take to connect; 0: it has to be there"},       \
 	{NULL, HTTP_ANY, false, 0, 0, NULL, NULL}
 
 static const struct http_member chat_body[] = {

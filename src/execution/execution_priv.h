@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "command/guild.h"
 #include "execution/execution.h"
+#include "execution/external.h"
 #include "execution/stream_log.h"
 #include "identity/identity.h"
 
@@ -30,6 +31,7 @@ struct engine_shard {
 	struct map by_id;            /* running and kept */
 	struct list running;
 	struct list kept;            /* oldest first */
+	struct list external_waiting; /* calls whose agent is not connected */
 	struct list stuck;           /* over, but their provider has not said done */
 	size_t kept_bytes;
 	size_t running_count;
@@ -47,6 +49,8 @@ struct engine {
 	struct guild *guild;
 	struct engine_shard *shards; /* by loop number */
 	unsigned shard_count;
+	struct provider external;
+	struct external_door external_door;
 	/* Writer's: sessions (by hash) in which a message has ever waited. A bit that is set costs one look when a run of that session ends;
 	 * a bit that is not set saves it. Never cleared, so a rollback cannot make it wrong. */
 	uint64_t queue_hints[ENGINE_HINT_WORDS];
@@ -126,6 +130,8 @@ struct execution {
 	struct str finish_reason;
 	bool cancel_wanted, cancel_rollback, promoted, was_queued, settling, truncated, has_usage;
 	bool postponed;
+	bool own_fault;              /* the agent's own program said that it failed */
+	int64_t wait_us;             /* for the connection of an external agent */
 	bool abandoned;              /* its provider did not say done when it was told to stop */
 	struct settle_command *settle; /* tx2, made once and tried until it is on disk */
 	unsigned settle_tries;
@@ -168,6 +174,9 @@ void flow_publish(struct execution *execution, int64_t seq);
 void flow_recorded(struct execution *execution, bool queued);
 /* After tx2, or when it is given up: tells listener and log, keeps the stream for resume. */
 void flow_over(struct execution *execution, enum execution_state end, int64_t audit_seq, int64_t audit_time_us);
+/* ---- external.c ---- */
+void external_init(struct engine *engine);
+
 /* ---- record.c (tx1, refusal), settle.c (tx2) ---- */
 enum err record_submit(struct execution *execution) MUST_USE;
 enum err record_refusal_submit(struct execution *execution) MUST_USE;

@@ -122,6 +122,7 @@ static enum err request_copy(struct execution *execution, const struct chat_requ
 	execution->stream = request->stream;
 	execution->action = request->stream ? "stream_chat" : "chat";
 	execution->strict = request->strict;
+	execution->wait_us = request->wait_us;
 	execution->on_busy = request->on_busy;
 	execution->trigger = request->trigger;
 	execution->session_new = session.at == NULL;
@@ -361,12 +362,9 @@ static const struct provider *provider_choose(struct execution *execution)
 
 static void choose(struct execution *execution)
 {
-	if (execution->agent_kind == AGENT_EXTERNAL) {
-		execution->choice_err = ERR_AGENT_OFFLINE;
-	} else {
-		execution->provider = provider_choose(execution);
-		execution->choice_err = execution->provider != NULL ? ERR_OK : ERR_NO_PROVIDER;
-	}
+	bool external = execution->agent_kind == AGENT_EXTERNAL;
+	execution->provider = external ? &execution->shard->engine->external : provider_choose(execution);
+	execution->choice_err = execution->provider != NULL ? ERR_OK : ERR_NO_PROVIDER;
 	if (execution->provider != NULL) {
 		str_to_z(execution->provider->name, execution->provider_name, sizeof(execution->provider_name));
 		if (execution->agent_model.at != NULL && execution->agent_model.len > 0) {

@@ -183,6 +183,7 @@ static enum err settle_fill(struct settle_command *settle)
 				       .err = execution->end_err,
 				       .status = execution_status_of(execution->end_err),
 				       .rollback = execution->cancel_rollback,
+				       .own_fault = execution->own_fault,
 				       .was_queued = execution->was_queued,
 				       .answer = stream_log_text(&execution->log, 0),
 				       .error_message = execution->end_err == ERR_GOVERNANCE || execution->end_err == ERR_AGENT_NOT_ACTIVE

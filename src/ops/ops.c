@@ -10,6 +10,7 @@
 struct ops {
 	struct buf openapi;
 	struct flood *flood;
+	struct presence_table *presence;
 };
 
 static const struct http_member events_query[] = {
@@ -65,10 +66,21 @@ enum err ops_create(struct guild *guild, struct ops **out)
 	buf_init(&ops->openapi, OPENAPI_BYTES_MAX);
 	enum err err = openapi_render(http_server_routes(guild->http), &ops->openapi);
 	err = err == ERR_OK ? flood_create(guild, &ops->flood) : err;
+	err = err == ERR_OK ? presence_create(guild, &ops->presence) : err;
 	if (err != ERR_OK) {
 		ops_destroy(guild, out);
 	}
 	return err;
+}
+
+struct presence_table *ops_presence(struct ops *ops)
+{
+	return ops->presence;
+}
+
+struct external_door ops_external_door(struct ops *ops)
+{
+	return presence_door(ops->presence);
 }
 
 void ops_limited(void *ctx, struct loop *loop, const struct caller *caller, const char *action)
@@ -81,6 +93,7 @@ void ops_destroy(struct guild *guild, struct ops **ops)
 {
 	if (*ops != NULL) {
 		flood_destroy(guild, &(*ops)->flood);
+		presence_destroy(&(*ops)->presence);
 		buf_fini(&(*ops)->openapi);
 		mem_free(*ops);
 		*ops = NULL;

@@ -21,6 +21,10 @@ void ops_destroy(struct guild *guild, struct ops **ops);
 /* A signed-in caller was turned away by the rate limit: counted, and written to the audit log once a second (http_options.limited). */
 void ops_limited(void *guild, struct loop *loop, const struct caller *caller, const char *action);
 
+/* Where the engine finds the connections of external agents. */
+struct external_door;
+struct external_door ops_external_door(struct ops *ops);
+
 /* /v1/ws, /v1/events, /v1/audit, /healthz, /readyz, /metrics, /openapi.json */
 extern const struct http_route ops_routes[];
 

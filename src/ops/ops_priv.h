@@ -10,6 +10,7 @@
 #define GUILD_OPS_OPS_PRIV_H
 
 #include "base/limits.h"
+#include "execution/external.h"
 #include "ops/ops.h"
 
 /* ---- rows ---- */
@@ -22,6 +23,13 @@ void health_metrics_handle(struct http_request *request, void *ctx);
 void ops_openapi_handle(struct http_request *request, void *ctx);
 void audit_list_handle(struct http_request *request, void *ctx);
 void audit_verify_handle(struct http_request *request, void *ctx);
+
+/* ---- presence.c ---- */
+struct presence_table;
+enum err presence_create(struct guild *guild, struct presence_table **out) MUST_USE;
+void presence_destroy(struct presence_table **presence);
+struct external_door presence_door(struct presence_table *presence);
+struct presence_table *ops_presence(struct ops *ops);
 
 /* ---- flood.c: what the rate limit turned away, counted for the audit log ---- */
 struct flood;

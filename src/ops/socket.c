@@ -12,7 +12,7 @@
 enum {
 	MESSAGES_PER_S = 1000,
 	MESSAGES_BURST = 2000,
-	OPERATIONS_MAX = 256,
+	OPERATIONS_MAX = MESSAGES_BURST + 48, /* what one burst may ask of other loops */
 	REF_BYTES_MAX = 128,
 	ANSWER_BYTES_MAX = 8 * LIMIT_ANSWER_BYTES,
 	CLOSE_NOT_SIGNED_IN = 4001,
@@ -69,6 +69,7 @@ static const struct http_member chat_members[] = {
 	{"stream", HTTP_BOOL, false, 0, 0, NULL, "false: only the result comes"},
 	{"on_busy", HTTP_STRING, false, 0, 0, busy_words, "when the session is answering"},
 	{"strict", HTTP_BOOL, false, 0, 0, NULL, "an unknown agent is an error"},
+	{"wait_ms", HTTP_INT, false, 0, 600000, NULL, "how long an external agent may take to connect"},
 	{.name = NULL},
 };
 static const struct http_member cancel_members[] = {
@@ -83,6 +84,21 @@ static const struct http_member resume_members[] = {
 	{.name = NULL},
 };
 
+static const struct http_member chat_delta_members[] = {
+	MEMBERS_OF_ALL,
+	{"execution_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "the run that is answered"},
+	{"delta", HTTP_STRING, true, 0, LIMIT_ANSWER_BYTES, NULL, "more of the answer"},
+	{.name = NULL},
+};
+static const struct http_member chat_end_members[] = {
+	MEMBERS_OF_ALL,
+	{"execution_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "the run that is answered"},
+	{"finish_reason", HTTP_STRING, false, 1, 31, NULL, "stop when absent"},
+	{"usage", HTTP_OBJECT, false, 0, 0, NULL, "{tokens_in, tokens_out}"},
+	{"error", HTTP_STRING, false, 1, 1000, NULL, "the agent could not answer; the text goes to nobody"},
+	{.name = NULL},
+};
+
 const struct socket_row socket_rows[] = {
 	{"auth", true, true, ROLE_VIEWER, auth_members, auth_message},
 	{"auth.refresh", false, true, ROLE_VIEWER, auth_members, auth_message},
@@ -92,6 +108,8 @@ const struct socket_row socket_rows[] = {
 	{"chat", false, false, ROLE_MEMBER, chat_members, socket_chat_message},
 	{"cancel", false, false, ROLE_MEMBER, cancel_members, socket_cancel_message},
 	{"resume", false, true, ROLE_VIEWER, resume_members, socket_resume_message},
+	{"chat_delta", false, true, ROLE_OPERATOR, chat_delta_members, presence_delta_message},
+	{"chat_end", false, true, ROLE_OPERATOR, chat_end_members, presence_end_message},
 	{"ping", true, true, ROLE_VIEWER, plain_members, ping_message},
 	{"stats", false, true, ROLE_VIEWER, plain_members, stats_message},
 	{.type = NULL},
@@ -119,6 +137,7 @@ void socket_handle(struct http_request *request, void *ctx)
 	client->bucket_us = loop_now_us(loop);
 	memcpy(client->request_id, request->request_id, sizeof(client->request_id));
 	list_init(&client->operations);
+	list_init(&client->presence);
 	feed_init(&client->feed, guild, loop, &socket_feed_handler);
 	if (websocket_start(request, &handler, client, &client->socket) != ERR_OK) {
 		feed_fini(&client->feed);
@@ -131,6 +150,7 @@ void socket_handle(struct http_request *request, void *ctx)
 		if (socket_auto_subscribe(client) != ERR_OK) {
 			websocket_close(client->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: retry"));
 		}
+		presence_add(client);
 	}
 }
 
@@ -152,6 +172,7 @@ static void on_closed(struct websocket *socket, void *owner)
 		container_of(link, struct operation, link)->client = NULL;
 	}
 	socket_viewers_destroy(client);
+	presence_remove(client);
 	feed_fini(&client->feed);
 	mem_free(client);
 }
@@ -348,6 +369,9 @@ static void auth_message(struct message *message)
 		json_null(&answer.json);
 	}
 	socket_answer_end(&answer);
+	if (first) {
+		presence_add(client);
+	}
 }
 
 static void ping_message(struct message *message)

@@ -89,6 +89,9 @@ static bool chat_read(struct message *message, struct chat_request *chat)
 	chat->session_id = text_of(message, STR("session_id"));
 	(void)json_get_bool(json_member(message->body, STR("stream")), &chat->stream);
 	(void)json_get_bool(json_member(message->body, STR("strict")), &chat->strict);
+	int64_t wait_ms = 0;
+	(void)json_get_int(json_member(message->body, STR("wait_ms")), &wait_ms);
+	chat->wait_us = wait_ms * 1000;
 	struct str busy = text_of(message, STR("on_busy"));
 	for (size_t i = 0; busy.at != NULL && i < sizeof(words) / sizeof(words[0]); i++) {
 		if (str_eq_case(busy, words[i].word)) {

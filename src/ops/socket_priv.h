@@ -20,6 +20,7 @@ struct client {
 	struct guild *guild;
 	struct websocket *socket;
 	struct list operations;
+	struct list presence;        /* of an agent's connection: in its loop's list */
 	unsigned operation_count;
 	bool signed_in, closing;
 	uint64_t sent, received;
@@ -84,6 +85,13 @@ void socket_subscribe_message(struct message *message);
 void socket_unsubscribe_message(struct message *message);
 void socket_publish_message(struct message *message);
 void socket_resume_message(struct message *message);
+
+/* ---- presence.c: which agents are connected, and what they say about runs ---- */
+/* After sign-in; does nothing for people. What a new connection is offered comes after the answer to its sign-in. */
+void presence_add(struct client *client);
+void presence_remove(struct client *client);
+void presence_delta_message(struct message *message);
+void presence_end_message(struct message *message);
 
 /* ---- socket_chat.c ---- */
 void socket_chat_message(struct message *message);
