@@ -105,6 +105,12 @@ struct post {
 	bool auto_generated;
 };
 /* post_store.c */
+#define POST_COLUMNS                                                                                                   \
+	"id, workspace, author, author_kind, maturity, kind, requested, visibility, audience, reply_to, hops, content, "   \
+	"mentions, tags, redacted, auto_generated, reply_count, reaction_count, created_at, deleted_at"
+struct db_stmt;
+/* Of a statement that selects POST_COLUMNS; texts are borrowed from it. */
+void post_of_row(struct db_stmt *stmt, struct post *out);
 enum err post_insert(struct db *db, const struct post *post) MUST_USE;
 enum err post_get(struct db *db, struct arena *arena, int64_t id, struct post *out) MUST_USE; /* ERR_NOT_FOUND; tombstones too */
 /* Adds to the counters of a post. */
