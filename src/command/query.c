@@ -6,23 +6,22 @@
 #include "wire/base64.h"
 
 enum {
-	QUERY_BYTES_MAX = 12 * 1024 * 1024,
+	QUERY_BYTES_MAX = 24 * 1024 * 1024, /* a hundred of the largest posts, where a page may not end early */
 	PAGE_BYTES_WANTED = 4 * 1024 * 1024, /* a page of large items ends early */
 	PAGE_ITEMS_DEFAULT = 50,
-	CURSOR_BYTES = 24,
+	CURSOR_VERSION = 1,
+	CURSOR_KEYS_AT = 1,
+	CURSOR_TAG_AT = CURSOR_KEYS_AT + 2 * sizeof(int64_t),
+	CURSOR_BYTES = CURSOR_TAG_AT + sizeof(uint64_t),
 	TAG_BYTES_MAX = 4 * LIMIT_TARGET_BYTES, /* a path and the filters of a query, decoded */
-};
-
-struct cursor {
-	int64_t keys[2];
-	uint64_t tag;
 };
 
 static enum err query_run(struct read_job *job, struct db *db);
 static void query_done(struct read_job *job);
-static uint64_t cursor_tag(const struct query *query, const int64_t keys[2]);
+static enum err cursor_tag(const struct query *query, uint8_t cursor[CURSOR_BYTES], uint64_t *tag);
+static enum err cursor_put(struct query *query);
 static enum err cursor_read(struct query *query, struct str text);
-static void page_end(struct query *query);
+static enum err page_end(struct query *query);
 
 void *query_new(struct guild *guild, struct http_request *request, size_t size)
 {
@@ -54,8 +53,9 @@ void *query_list_new(struct guild *guild, struct http_request *request, struct s
 	query->limit = (int)limit;
 	query->is_list = true;
 	query->filter = filter;
-	if (http_query_str(request, "cursor", &cursor) && cursor_read(query, cursor) != ERR_OK) {
-		http_reply_error(request, ERR_MALFORMED, "The cursor is broken, or belongs to another list.");
+	enum err err = http_query_str(request, "cursor", &cursor) ? cursor_read(query, cursor) : ERR_OK;
+	if (err != ERR_OK) {
+		http_reply_error(request, err, NULL);
 		return NULL;
 	}
 	return query;
@@ -108,7 +108,7 @@ static enum err query_run(struct read_job *job, struct db *db)
 	}
 	enum err err = query->run(query, db);
 	if (err == ERR_OK && query->is_list) {
-		page_end(query);
+		err = page_end(query);
 	}
 	return err != ERR_OK ? err : buf_err(&query->text);
 }
@@ -123,53 +123,80 @@ static void query_done(struct read_job *job)
 	}
 }
 
-static void page_end(struct query *query)
+static enum err page_end(struct query *query)
 {
+	enum err err = ERR_OK;
 	json_array_end(&query->json);
 	json_name(&query->json, STR("next_cursor"));
 	if (query->more) {
-		struct cursor cursor = {{query->last[0], query->last[1]}, cursor_tag(query, query->last)};
-		struct buf text;
-		buf_init(&text, 64);
-		base64_url_encode(&text, str_make(&cursor, CURSOR_BYTES));
-		json_str(&query->json, buf_str(&text));
-		buf_fini(&text);
+		err = cursor_put(query);
 	} else {
 		json_null(&query->json);
 	}
 	json_put_bool(&query->json, STR("has_more"), query->more);
 	json_object_end(&query->json);
+	return err;
 }
 
-static uint64_t cursor_tag(const struct query *query, const int64_t keys[2])
+static enum err cursor_put(struct query *query)
 {
+	uint8_t cursor[CURSOR_BYTES] = {CURSOR_VERSION};
+	uint64_t tag;
+	struct buf text;
+	memcpy(cursor + CURSOR_KEYS_AT, query->last, sizeof(query->last));
+	enum err err = cursor_tag(query, cursor, &tag);
+	if (err != ERR_OK) {
+		return err;
+	}
+	memcpy(cursor + CURSOR_TAG_AT, &tag, sizeof(tag));
+	buf_init(&text, 64);
+	base64_url_encode(&text, str_make(cursor, CURSOR_BYTES));
+	json_str(&query->json, buf_str(&text));
+	err = buf_err(&text);
+	buf_fini(&text);
+	return err;
+}
+
+/* Of the list, what narrows it, who reads it, and what stands before the tag. Path and filter come first and are kept apart by a byte
+ * that no path has; the rest has a fixed length. */
+static enum err cursor_tag(const struct query *query, uint8_t cursor[CURSOR_BYTES], uint64_t *tag)
+{
+	const struct caller *caller = &query->request->caller;
 	struct buf text;
 	buf_init(&text, TAG_BYTES_MAX);
 	buf_put_str(&text, query->request->path);
 	buf_put_byte(&text, '?');
 	buf_put_str(&text, query->filter);
-	buf_put(&text, keys, 2 * sizeof(keys[0]));
-	uint64_t tag = map_hash(&query->guild->id_secret, buf_str(&text));
+	buf_put(&text, &caller->principal, sizeof(caller->principal));
+	buf_put(&text, &caller->agent, sizeof(caller->agent));
+	buf_put(&text, cursor, CURSOR_TAG_AT);
+	enum err err = buf_err(&text);
+	*tag = err == ERR_OK ? map_hash(&query->guild->id_secret, buf_str(&text)) : 0;
 	buf_fini(&text);
-	return tag;
+	return err;
 }
 
 static enum err cursor_read(struct query *query, struct str text)
 {
-	struct cursor cursor;
+	uint8_t cursor[CURSOR_BYTES];
+	uint64_t tag;
 	struct buf bytes;
 	buf_init(&bytes, 128);
-	enum err err = base64_url_decode(&bytes, text);
-	if (err == ERR_OK && bytes.len == CURSOR_BYTES) {
-		memcpy(&cursor, bytes.at, CURSOR_BYTES);
-		err = cursor.tag == cursor_tag(query, cursor.keys) ? ERR_OK : ERR_MALFORMED;
-	} else {
-		err = ERR_MALFORMED;
+	bool whole = base64_url_decode(&bytes, text) == ERR_OK && bytes.len == CURSOR_BYTES && bytes.at[0] == CURSOR_VERSION;
+	if (whole) {
+		memcpy(cursor, bytes.at, CURSOR_BYTES);
 	}
 	buf_fini(&bytes);
-	if (err == ERR_OK) {
-		query->after[0] = cursor.keys[0];
-		query->after[1] = cursor.keys[1];
+	if (!whole) {
+		return ERR_CURSOR;
 	}
-	return err;
+	enum err err = cursor_tag(query, cursor, &tag);
+	if (err != ERR_OK) {
+		return err;
+	}
+	if (memcmp(cursor + CURSOR_TAG_AT, &tag, sizeof(tag)) != 0) {
+		return ERR_CURSOR;
+	}
+	memcpy(query->after, cursor + CURSOR_KEYS_AT, sizeof(query->after));
+	return ERR_OK;
 }

@@ -6,7 +6,8 @@
  * Threads: query_new, query_submit on the request's loop; the run function and query_room, query_mark on a reader.
  * Memory:  a query lives in the request's arena, which the run function may use; its text is freed with the reply.
  *
- * A page's cursor is opaque: keys of the last item and a tag over path, filter and keys, so that it fits no other list.
+ * A page's cursor is opaque: a version, keys of the last item, and a keyed tag over path, filter, caller and these, so that it fits no
+ * other list and no other reader.
  */
 #ifndef GUILD_COMMAND_QUERY_H
 #define GUILD_COMMAND_QUERY_H
@@ -38,7 +39,7 @@ struct query {
 
 /* For one object: run writes it, its error answers instead. NULL: the request has been answered. */
 void *query_new(struct guild *guild, struct http_request *request, size_t size);
-/* For a page: reads ?limit= and ?cursor=. A broken or foreign cursor is answered with 400. filter is borrowed until the reply. */
+/* For a page: reads ?limit= and ?cursor=. A cursor that is broken, of another list, reader or version is answered with 400 invalid_cursor. filter is borrowed until the reply. */
 void *query_list_new(struct guild *guild, struct http_request *request, struct str filter, size_t size);
 /* Hands it to the readers; run's result answers the request. */
 void query_submit(struct query *query, query_run_fn *run);

@@ -30,7 +30,7 @@ class TestProblems:
         ("GET", "/v1/agents?limit=101", None, 422, "invalid"),
         ("GET", "/v1/agents?limit=ten", None, 422, "invalid"),
         ("GET", "/v1/agents?colour=red", None, 422, "invalid"),
-        ("GET", "/v1/agents?cursor=%21%21", None, 400, "malformed"),
+        ("GET", "/v1/agents?cursor=%21%21", None, 400, "invalid_cursor"),
         ("POST", "/v1/agents", {"name": "  "}, 422, "invalid"),
         ("POST", "/v1/agents", {"name": "x" * 201}, 422, "invalid"),
         ("POST", "/v1/agents", {"name": 7}, 422, "invalid"),
