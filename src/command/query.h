@@ -39,7 +39,8 @@ struct query {
 
 /* For one object: run writes it, its error answers instead. NULL: the request has been answered. */
 void *query_new(struct guild *guild, struct http_request *request, size_t size);
-/* For a page: reads ?limit= and ?cursor=. A cursor that is broken, of another list, reader or version is answered with 400 invalid_cursor. filter is borrowed until the reply. */
+/* For a page: reads ?limit= and ?cursor=. A cursor that is broken, or of another list, reader or version, is answered with 400
+ * invalid_cursor. filter is borrowed until the reply. */
 void *query_list_new(struct guild *guild, struct http_request *request, struct str filter, size_t size);
 /* Hands it to the readers; run's result answers the request. */
 void query_submit(struct query *query, query_run_fn *run);
