@@ -26,6 +26,7 @@
 
 #include "base/limits.h"
 #include "http/http.h"
+#include "sockets.h"
 
 #define PATIENCE_US 10000000
 #define SECOND 1000000
@@ -140,10 +141,8 @@ struct client {
 
 static struct client client_open(void)
 {
-	struct client client = {.fd = socket(AF_INET, SOCK_STREAM, 0), .in = calloc(1, CLIENT_BYTES)};
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(fx.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct client client = {.fd = socket_dial(fx.port), .in = calloc(1, CLIENT_BYTES)};
 
-	assert_int_equal(connect(client.fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	fcntl(client.fd, F_SETFL, O_NONBLOCK);
 	return client;
 }

@@ -15,16 +15,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "loop/loop_priv.h"
-
-/* Turns until condition holds; fails after 20 s of real time. */
-#define turn_until(loop, condition) \
-	do { \
-		int64_t until_us = env_mono_us(env_real()) + 20000000; \
-		while (!(condition)) { \
-			assert_true(env_mono_us(env_real()) < until_us); \
-			loop_turn((loop), 20000); \
-		} \
-	} while (0)
+#include "sockets.h"
 
 struct fake {
 	struct env env;

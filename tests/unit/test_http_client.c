@@ -15,15 +15,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "http/client.h"
-
-#define turn_until(loop, condition) \
-	do { \
-		int64_t until_us = env_mono_us(env_real()) + 20000000; \
-		while (!(condition)) { \
-			assert_true(env_mono_us(env_real()) < until_us); \
-			loop_turn((loop), 20000); \
-		} \
-	} while (0)
+#include "sockets.h"
 
 /* ---- the server: a thread that accepts, a thread for each connection; the path says what it does ---- */
 
@@ -189,26 +181,13 @@ static void serve(void *arg)
 	}
 }
 
-static uint16_t listen_anywhere(int *fd)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(*fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(*fd, 128), 0);
-	assert_int_equal(getsockname(*fd, (struct sockaddr *)&address, &len), 0);
-	return ntohs(address.sin_port);
-}
-
 static struct server server;
 
 static int server_start(void **state)
 {
 	(void)state;
 	server = (struct server){0};
-	server.port = listen_anywhere(&server.fd);
+	server.port = socket_listen(&server.fd);
 	thread_gate_init(&server.gate);
 	assert_int_equal(thread_start(&server.thread, "server", serve, &server), ERR_OK);
 	return 0;
@@ -480,7 +459,7 @@ static void test_failures(void **state)
 	seen = get(&bench, "/nothing", NULL);
 	assert_end(&seen, ERR_PROVIDER_FAILED, "cut");
 	assert_int_equal(seen.heads, 0);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", listen_anywhere(&fd));
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", socket_listen(&fd));
 	close(fd);
 	seen = (struct seen){.client = bench.client};
 	start_url(&seen, url, NULL);
@@ -505,7 +484,7 @@ static void test_tls(void **state)
 
 	(void)state;
 	bench_open(&bench);
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", listen_anywhere(&fd));
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", socket_listen(&fd));
 	seen = (struct seen){.client = bench.client};
 	start_url(&seen, url, NULL);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -557,7 +536,7 @@ static void test_connect_timeout(void **state)
 
 	(void)state;
 	bench_open(&bench);
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", listen_anywhere(&fd));
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", socket_listen(&fd));
 	seen = (struct seen){.client = bench.client};
 	start_url(&seen, url, &options);
 	turn_until(bench.loop, seen.dones);

@@ -14,16 +14,7 @@
 
 #include "base/metric.h"
 #include "loop/loop_priv.h"
-
-/* Turns until condition holds; fails after 20 s of real time. */
-#define turn_until(loop, condition) \
-	do { \
-		int64_t until_us = env_mono_us(env_real()) + 20000000; \
-		while (!(condition)) { \
-			assert_true(env_mono_us(env_real()) < until_us); \
-			loop_turn((loop), 20000); \
-		} \
-	} while (0)
+#include "sockets.h"
 
 static struct loop *make_loop(const struct env *env)
 {
@@ -182,12 +173,8 @@ static void listen_at(struct server *server, struct loop *loop, struct conn_caps
 
 static int dial(uint16_t port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket_dial(port);
 
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	return fd;
 }

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "http/client.h"
 #include "provider/provider.h"
+#include "sockets.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
@@ -81,12 +82,10 @@ static void process_start(void)
 /* One control request; the reply's body, in the world's arena. */
 static struct str control(const char *method, const char *path, const char *body)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(world.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket_dial(world.port);
 	struct buf buf;
 	struct str reply = STR_NONE;
 
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	buf_init(&buf, 8 << 20);
 	buf_format(&buf, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
 	assert_int_equal(send(fd, buf.at, buf.len, 0), (ssize_t)buf.len);
