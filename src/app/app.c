@@ -30,7 +30,8 @@
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
 static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, identity_routes,
-							 key_routes,	   session_routes, ops_routes,	NULL};
+							 key_routes,	   session_routes, social_rate_routes,
+							 ops_routes,	   NULL};
 
 static enum err step_directory(struct guild *guild, char *detail);
 static enum err step_loops(struct guild *guild, char *detail);
@@ -101,7 +102,16 @@ static void settings_fill(struct guild *guild)
 		.history_bytes_max = config_number(c, CONFIG_execution_history_bytes),
 		.session_queue = config_number(c, CONFIG_execution_session_queue),
 		.token_batch_us = config_number(c, CONFIG_store_token_batch),
-		.keep_finished_us = config_number(c, CONFIG_execution_keep_finished)};
+		.keep_finished_us = config_number(c, CONFIG_execution_keep_finished),
+		.posts_hour = {0, config_number(c, CONFIG_social_posts_student), config_number(c, CONFIG_social_posts_intern),
+			       config_number(c, CONFIG_social_posts_supervised), config_number(c, CONFIG_social_posts_autonomous)},
+		.messages_hour = {0, config_number(c, CONFIG_social_messages_student), config_number(c, CONFIG_social_messages_intern),
+				  config_number(c, CONFIG_social_messages_supervised), config_number(c, CONFIG_social_messages_autonomous)},
+		.reactions_hour = {0, config_number(c, CONFIG_social_reactions_student), config_number(c, CONFIG_social_reactions_intern),
+				   config_number(c, CONFIG_social_reactions_supervised), config_number(c, CONFIG_social_reactions_autonomous)},
+		.auto_post_us = config_number(c, CONFIG_social_auto_post_every),
+		.pair_hour = config_number(c, CONFIG_social_pair_answers),
+		.allowed_emails = config_text(c, CONFIG_social_allowed_emails)};
 }
 
 static enum err step_directory(struct guild *guild, char *detail)

@@ -84,5 +84,6 @@ extern const struct http_route social_feed_routes[];
 extern const struct http_route social_reaction_routes[];
 extern const struct http_route social_channel_routes[];
 extern const struct http_route social_message_routes[];
+extern const struct http_route social_rate_routes[];
 
 #endif

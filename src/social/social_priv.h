@@ -67,8 +67,10 @@ struct rate_rule {
 	int64_t window_us;
 };
 struct rate_state {
-	int64_t used, remaining; /* remaining -1: no limit */
-	int64_t reset_us;        /* when one more is free: wall time; 0: now */
+	int64_t used, remaining; /* remaining -1: no limit, and nothing is counted */
+	int64_t reset_us;        /* when one more is free: wall time; 0: now, or never (limit 0) */
+	int64_t oldest_us;       /* the first that still counts; 0: none */
+	int64_t now_us;          /* when this was so */
 };
 /* An agent's rule by maturity, from the settings. Humans: no limit. */
 struct rate_rule rate_rule_of(struct guild *guild, struct actor actor, enum maturity maturity, enum rate_kind kind);
@@ -77,6 +79,9 @@ enum err rate_read(struct db *db, struct actor actor, enum rate_kind kind, int64
 		   struct rate_state *out) MUST_USE;
 /* In apply, after the check: takes one, and forgets what has left the window (a few rows at a time). */
 enum err rate_take(struct db *db, struct actor actor, enum rate_kind kind, int64_t peer, struct rate_rule rule, int64_t now_us) MUST_USE;
+
+/* What was read, after one more was taken. */
+struct rate_state rate_after(struct rate_state before, struct rate_rule rule);
 
 /* ---- how they are told (rate_api.c) ---- */
 /* In apply, before the first write, instead of going on: 429 with the true time to wait, and a detail that names the limit. what: "posts". */

@@ -84,6 +84,7 @@ def compare_agents(document, server, user):
     id = made["id"]
     for client in (user, server, server.second_user("viewer")):
         document.reply(client, "GET", "/v1/agents/{id}", id=id)
+        document.reply(client, "GET", "/v1/agents/{id}/rate-limit", id=id)
         listed = document.reply(client, "GET", "/v1/agents", query="?limit=1")
         assert listed["has_more"] and listed["next_cursor"]
     document.reply(user, "PATCH", "/v1/agents/{id}", {"description": "changed", "model": None}, id=id)

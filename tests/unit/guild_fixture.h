@@ -187,6 +187,10 @@ static inline int64_t audit_entries(struct fixture *f)
 
 /* ---- a server in one thread ---- */
 
+static const struct guild_settings social_settings = {
+	.posts_hour = {0, 0, 1, 12, -1}, .messages_hour = {0, 0, 10, 60, 600}, .reactions_hour = {0, 0, 60, 60, 600},
+	.auto_post_us = 300000000, .pair_hour = 6};
+
 static inline struct caller user(struct fixture *f, const char *name, const char *role)
 {
 	char body[128], id[64];
@@ -208,6 +212,7 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	char detail[256] = "";
 	f->env = (struct env){skewed_wall, skewed_mono, real_random, f};
 	*g = (struct guild){.env = &f->env, .id_secret = {1, 2}, .loop_count = 1};
+	g->settings = social_settings;
 	id_gen_init(&g->id_gens[0], 0, 0);
 	assert_int_equal(snap_domain_create(&g->snap), ERR_OK);
 	assert_int_equal(loop_create(&(struct loop_options){.env = g->env, .snap = g->snap}, &g->loops[0]), ERR_OK);

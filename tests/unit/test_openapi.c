@@ -12,9 +12,10 @@
 #include "identity/key.h"
 #include "ops/ops_priv.h"
 #include "session/session.h"
+#include "social/social.h"
 
 static const struct http_route *const tables[] = {execution_routes, agent_routes,   governance_routes, identity_routes, key_routes,
-						  session_routes,   ops_routes,	    NULL};
+						  session_routes,   social_rate_routes, ops_routes, NULL};
 static struct arena arena;
 static struct buf text;
 static struct json_doc doc;
