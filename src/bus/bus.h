@@ -70,7 +70,6 @@ struct bus_subscriber {
 	struct list topics;      /* of bus_subscription */
 	unsigned topic_count;
 	uint64_t stamp;
-	bool is_admin;       /* for the owner's use */
 	/* On the subscriber's loop. Takes no reference: hold what is kept. Must not subscribe, unsubscribe or publish. */
 	void (*deliver)(struct bus_subscriber *subscriber, struct bus_event *event);
 };

@@ -32,22 +32,30 @@ static enum err decide_for(struct guild *guild, const struct agent *agent, struc
 	return decision_err(out);
 }
 
-bool govern_read(struct guild *guild, struct http_request *request, const char *action)
+enum err govern_ask(struct guild *guild, const struct caller *caller, const char *action, struct arena *arena, struct str *reason,
+	struct str *rule_id)
 {
-	const struct caller *caller = &request->caller;
 	struct decision decision = {0};
+	*reason = *rule_id = STR_NONE;
 	if (caller->role != ROLE_AGENT) {
-		return true;
+		return ERR_OK;
 	}
 	enum err err = decide_for(guild, registry_get(guild->registry, caller->agent), str_of(action), &decision);
 	metric_add(err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
-	if (err == ERR_OK) {
-		return true;
+	if (err != ERR_OK) {
+		*reason = reason_of(arena, &decision, caller_name(caller), str_of(action), rule_id);
 	}
-	struct http_problem problem = {.err = err};
-	problem.detail = reason_of(&request->arena, &decision, caller_name(caller), str_of(action), &problem.rule_id);
-	http_reply_problem(request, &problem);
-	return false;
+	return err;
+}
+
+bool govern_read(struct guild *guild, struct http_request *request, const char *action)
+{
+	struct http_problem problem = {.err = ERR_OK};
+	problem.err = govern_ask(guild, &request->caller, action, &request->arena, &problem.detail, &problem.rule_id);
+	if (problem.err != ERR_OK) {
+		http_reply_problem(request, &problem);
+	}
+	return problem.err == ERR_OK;
 }
 
 void govern_change(struct change *change, struct govern_refusal *refusal)

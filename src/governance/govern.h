@@ -13,6 +13,9 @@
 
 /* A read: decided and counted when an agent asks; humans pass. False: it was refused, and the request answered (403 with the reason). */
 bool govern_read(struct guild *guild, struct http_request *request, const char *action);
+/* The same for doors that answer by themselves: ERR_OK, or what refused it, with its texts in arena (at NULL without room). */
+enum err govern_ask(struct guild *guild, const struct caller *caller, const char *action, struct arena *arena, struct str *reason,
+	struct str *rule_id) MUST_USE;
 
 /* Before change_submit: when an agent acts (caller.role is ROLE_AGENT), decides the command row's action, marks the command so that the writer
  * decides again if agent or policy changed since, and sets row.agent. A refusal turns the command into one that writes the refusal's audit

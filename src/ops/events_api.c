@@ -3,21 +3,22 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "governance/govern.h"
 #include "ops/feed_priv.h"
 
 /* Lives in the request's arena, which passes to the stream. */
 struct listener {
 	struct feed feed;
-	struct owner_check check;
+	struct topic_check check;      /* its caller is the listener's to the end */
 	struct http_request *request; /* until the stream starts */
 	struct http_stream *stream;
 	struct feed_after after;
 	struct topic_name *topics;
-	unsigned topic_count;
 };
 
-static void listener_checked(struct owner_check *check, enum err err);
+static void listener_checked(struct topic_check *check, enum err err);
 static void listener_start(struct listener *listener);
+static bool sees(struct feed *feed, const struct bus_event *event);
 static enum err send(struct feed *feed, struct bus_event *event);
 static void gap(struct feed *feed, int64_t from, int64_t to);
 static void recovered(struct feed *feed, int64_t count, int64_t offset);
@@ -25,7 +26,7 @@ static size_t queued_bytes(struct feed *feed);
 static void on_drained(struct http_stream *stream, void *owner);
 static void on_closed(struct http_stream *stream, void *owner);
 
-static const struct feed_handler feed_handler = {send, gap, recovered, queued_bytes};
+static const struct feed_handler feed_handler = {sees, send, gap, recovered, queued_bytes};
 static const struct http_stream_handler stream_handler = {on_drained, on_closed};
 
 static struct listener *listener_of(struct feed *feed)
@@ -67,17 +68,13 @@ static bool after_read(struct guild *guild, struct http_request *request, struct
 	return true;
 }
 
-static enum err topics_read(struct guild *guild, struct listener *listener, struct str names, int64_t *ids)
+static enum err topics_read(struct guild *guild, struct listener *listener, struct str names)
 {
-	struct http_request *request = listener->request;
+	struct topic_check *check = &listener->check;
 	struct str name;
-	enum err err = ops_govern(guild, &request->caller, STR("subscribe"));
+	enum err err = ERR_OK;
 	while (err == ERR_OK && str_split(&names, ',', &name)) {
-		struct topic_name *topic = &listener->topics[listener->topic_count++];
-		err = topic_subscribe_check(guild, &request->caller, name, topic);
-		if (err == ERR_OK && topic->execution != 0) {
-			ids[listener->check.count++] = topic->execution;
-		}
+		err = topic_subscribe_check(guild, &check->caller, name, &listener->topics[check->count++]);
 	}
 	return err;
 }
@@ -100,23 +97,22 @@ void events_get_handle(struct http_request *request, void *ctx)
 	(void)http_query_str(request, "topics", &names);
 	size_t count = names_count(names);
 	struct topic_name *topics = listener != NULL ? arena_array(&request->arena, struct topic_name, count + 1) : NULL;
-	int64_t *ids = topics != NULL ? arena_array(&request->arena, int64_t, count + 1) : NULL;
-	if (ids == NULL) {
+	if (topics == NULL) {
 		http_reply_error(request, ERR_MEMORY, NULL);
 		return;
 	}
 	listener->request = request;
 	listener->topics = topics;
-	listener->check.ids = ids;
+	listener->check.topics = topics;
 	listener->check.caller = request->caller;
 	listener->check.answer = listener_checked;
-	if (!after_read(guild, request, &listener->after)) {
+	if (!govern_read(guild, request, "subscribe") || !after_read(guild, request, &listener->after)) {
 		return;
 	}
-	enum err err = topics_read(guild, listener, names, ids);
+	enum err err = topics_read(guild, listener, names);
 	feed_init(&listener->feed, guild, request->loop, &feed_handler);
-	if (err == ERR_OK && listener->check.count > 0) {
-		err = ops_owner_check_start(guild, request->loop, &listener->check);
+	if (err == ERR_OK && topic_check_due(topics, listener->check.count)) {
+		err = topic_check_start(guild, request->loop, &listener->check);
 		if (err == ERR_OK) {
 			return;
 		}
@@ -130,7 +126,7 @@ void events_get_handle(struct http_request *request, void *ctx)
 	}
 }
 
-static void listener_checked(struct owner_check *check, enum err err)
+static void listener_checked(struct topic_check *check, enum err err)
 {
 	struct listener *listener = container_of(check, struct listener, check);
 	if (err != ERR_OK) {
@@ -146,11 +142,10 @@ static void listener_start(struct listener *listener)
 	struct http_request *request = listener->request;
 	int64_t offset;
 	listener->request = NULL;
-	listener->feed.subscriber.is_admin = caller_is_admin(&request->caller);
 	if (http_stream_start(request, &stream_handler, listener, &listener->stream) != ERR_OK) {
 		return;
 	}
-	if (feed_subscribe(&listener->feed, listener->topics, listener->topic_count, &listener->after, &offset) != ERR_OK) {
+	if (feed_subscribe(&listener->feed, listener->topics, listener->check.count, &listener->after, &offset) != ERR_OK) {
 		http_stream_end(listener->stream);
 	}
 }
@@ -164,6 +159,11 @@ static enum err send_take(struct listener *listener, struct frame *frame)
 		http_stream_end(listener->stream);
 	}
 	return err;
+}
+
+static bool sees(struct feed *feed, const struct bus_event *event)
+{
+	return ops_event_visible(feed->guild, &listener_of(feed)->check.caller, event);
 }
 
 static enum err send(struct feed *feed, struct bus_event *event)
@@ -218,6 +218,9 @@ void events_post_handle(struct http_request *request, void *ctx)
 				      .data = json_member(request->body, STR("data"))};
 	struct bus_event *event;
 	const char *detail = NULL;
+	if (!govern_read(guild, request, "publish")) {
+		return;
+	}
 	(void)http_body_str(request, "type", &input.type);
 	enum err err = publish_make(guild, &request->caller, &input, &event, &detail);
 	if (err == ERR_INVALID) {

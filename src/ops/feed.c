@@ -21,6 +21,7 @@ struct catchup {
 	bool reading, stale, gap;    /* stale: what the reader brings is to be read again from another cursor */
 	int64_t after;               /* as asked */
 	int64_t gap_from;
+	int64_t hole_from, hole_to;  /* what the reader found no rows of any more; hole_to 0: nothing */
 	int64_t cursor, upto;        /* (cursor, upto] is still to be fetched */
 	int64_t examined;            /* up to it, events were sent or found unwanted */
 	int64_t set_floor;           /* up to it, events of the set were seen to before the cursor went back */
@@ -37,7 +38,7 @@ struct catchup {
 static void deliver(struct bus_subscriber *subscriber, struct bus_event *event);
 static bool feed_live(const struct feed *feed, const struct bus_event *event);
 static void feed_hold(struct feed *feed, struct bus_event *event);
-static void feed_send(struct feed *feed, struct bus_event *event);
+static bool feed_send(struct feed *feed, struct bus_event *event);
 static bool feed_has_room(struct feed *feed);
 static void feed_go_on(struct feed *feed);
 static struct catchup *catchup_first(struct feed *feed);
@@ -245,12 +246,12 @@ static void deliver(struct bus_subscriber *subscriber, struct bus_event *event)
 	}
 	if (event->execution != 0) {
 		if (frame_is_next(feed, event)) {
-			feed_send(feed, event);
+			(void)feed_send(feed, event);
 		}
 		return;
 	}
 	if (event->offset == 0) {
-		feed_send(feed, event);
+		(void)feed_send(feed, event);
 		return;
 	}
 	if (event->offset <= feed->live_floor || (event->offset <= feed->live_from_max && !feed_live(feed, event))) {
@@ -259,7 +260,7 @@ static void deliver(struct bus_subscriber *subscriber, struct bus_event *event)
 	if (!list_empty(&feed->catchups) || feed->held_count > 0) {
 		feed_hold(feed, event);
 	} else {
-		feed_send(feed, event);
+		(void)feed_send(feed, event);
 	}
 }
 
@@ -317,11 +318,15 @@ static void feed_hold(struct feed *feed, struct bus_event *event)
 	feed->held[feed->held_count++] = bus_event_hold(event);
 }
 
-static void feed_send(struct feed *feed, struct bus_event *event)
+/* The one place where events go out: live, held or caught up with. True when it did. */
+static bool feed_send(struct feed *feed, struct bus_event *event)
 {
-	if (!feed->dead && feed->handler->send(feed, event) != ERR_OK) {
-		feed->dead = true;
+	if (feed->dead || (event->execution == 0 && !feed->handler->sees(feed, event))) {
+		return false;
 	}
+	bool sent = feed->handler->send(feed, event) == ERR_OK;
+	feed->dead = feed->dead || !sent;
+	return sent;
 }
 
 static bool feed_has_room(struct feed *feed)
@@ -341,7 +346,7 @@ static void feed_go_on(struct feed *feed)
 	}
 	while (feed->held_sent < feed->held_count && feed_has_room(feed)) {
 		struct bus_event *event = feed->held[feed->held_sent++];
-		feed_send(feed, event);
+		(void)feed_send(feed, event);
 		bus_event_drop(&event);
 	}
 	if (feed->held_sent == feed->held_count) {
@@ -413,14 +418,18 @@ static void catchup_run(struct loop_task *task, struct loop *loop)
 		catchup->cursor = catchup->upto;
 		feed->handler->gap(feed, catchup->gap_from, catchup->upto);
 	}
+	if (catchup->hole_to > 0) {
+		int64_t to = catchup->hole_to;
+		catchup->hole_to = 0;
+		feed->handler->gap(feed, catchup->hole_from, to);
+	}
 	while (catchup->event_sent < catchup->event_count) {
 		if (!feed_has_room(feed)) {
 			return;
 		}
 		struct bus_event *event = catchup->events[catchup->event_sent++];
 		if (catchup_wants(catchup, event)) {
-			catchup->count++;
-			feed_send(feed, event);
+			catchup->count += feed_send(feed, event);
 		}
 		catchup->examined = event->offset;
 		bus_event_drop(&event);
@@ -454,6 +463,7 @@ static void catchup_fetch(struct catchup *catchup)
 	catchup->read = (struct read_job){.run = catchup_read, .done = catchup_read_done, .home = feed->loop};
 	catchup->read_cursor = catchup->cursor;
 	catchup->read_upto = catchup->upto;
+	catchup->hole_to = 0;
 	catchup->reading = true;
 	if (reader_push(feed->guild->readers, &catchup->read) != ERR_OK) {
 		catchup->reading = false;
@@ -473,12 +483,22 @@ static bool set_has(const struct catchup *catchup, struct str topic)
 	return false;
 }
 
-/* On a reader. The cursor ends at the last row seen, so that the next query goes on behind it. */
+static void hole_put(struct catchup *catchup, int64_t from, int64_t to)
+{
+	catchup->hole_from = catchup->hole_to > 0 ? catchup->hole_from : from;
+	catchup->hole_to = to;
+}
+
+/* On a reader. Rows are numbered without holes: where one is missing, it is not kept any more. The cursor ends at the last row seen, so that
+ * the next query goes on behind it. */
 static enum err read_row(const struct log_row *row, void *arg)
 {
 	struct catchup *catchup = arg;
 	if (row->seq > catchup->read_upto || catchup->event_count == CATCHUP_EVENTS) {
 		return ERR_END;
+	}
+	if (row->seq > catchup->read_cursor + 1) {
+		hole_put(catchup, catchup->read_cursor, row->seq - 1);
 	}
 	catchup->read_cursor = row->seq;
 	if (row->event_type.at == NULL) {
@@ -522,8 +542,11 @@ static void catchup_read_done(struct read_job *job)
 		catchup->gap_from = catchup->cursor;
 		catchup->gap = true;
 	} else {
-		/* No row behind the cursor: then nothing is missing up to the end. */
-		catchup->cursor = catchup->read_cursor > catchup->cursor ? catchup->read_cursor : catchup->upto;
+		if (catchup->read_cursor == catchup->cursor) {
+			hole_put(catchup, catchup->cursor, catchup->upto);
+			catchup->read_cursor = catchup->upto;
+		}
+		catchup->cursor = catchup->read_cursor;
 	}
 	loop_task_add(catchup->feed->loop, &catchup->task);
 }

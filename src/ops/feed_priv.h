@@ -2,13 +2,13 @@
  * feed_priv.h - what one listener gets of the bus: its topics, missed events first, streams in order.
  *
  * For:     sockets and event streams.
- * Not for: who may subscribe (topic.c); the wire (socket.c, events_api.c).
+ * Not for: who may subscribe or see an event (topic.c); the wire (socket.c, events_api.c).
  * Threads: one loop.
  * Memory:  embedded in its owner; feed_fini before that goes. Handlers may not call feed_fini.
  * Errors:  a send that fails makes the feed dead: it sends nothing any more.
  *
- * Each durable event goes out once, however many topics match. A topic is live from an offset on, and covered from an offset on (live, or
- * caught up with). An event at or below its live offset is history: it comes through a catch-up or not at all.
+ * Each durable event that the listener may see goes out once, however many topics match. A topic is live from an offset on, and covered
+ * from an offset on (live, or caught up with). An event at or below its live offset is history: it comes through a catch-up or not at all.
  *
  *   subscribe(after) -> L = newest offset; live from L; durable events are held
  *                    -> (after, L] from the ring of the bus, below that from the log; then `recovered`
@@ -26,10 +26,13 @@ struct feed;
 struct catchup;
 
 struct feed_handler {
+	/* May the listener be given this event? Asked when it is its turn, so that who lost the right meanwhile gets nothing more. Not asked
+	 * for frames of runs, which only go to who may see the run. */
+	bool (*sees)(struct feed *feed, const struct bus_event *event);
 	enum err (*send)(struct feed *feed, struct bus_event *event);
 	/* Events with from < offset <= to may be missing. */
 	void (*gap)(struct feed *feed, int64_t from, int64_t to);
-	/* A catch-up has ended: count events; everything up to offset has been given. */
+	/* A catch-up has ended: count events; everything up to offset that may be seen has been given. */
 	void (*recovered)(struct feed *feed, int64_t count, int64_t offset);
 	size_t (*queued_bytes)(struct feed *feed);
 };

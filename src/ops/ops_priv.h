@@ -1,9 +1,9 @@
 /*
  * ops_priv.h - what the files of ops/ share: handlers of the rows, topic names, ownership, pure rendering.
  *
- * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c, owner_check.c.
+ * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c, topic_check.c.
  * Not for: other folders (ops.h).
- * Threads: handlers on their request's loop; owner checks run on a reader and answer on their home loop.
+ * Threads: handlers on their request's loop; topic checks run on a reader and answer on their home loop.
  * Memory:  said at each struct.
  */
 #ifndef GUILD_OPS_OPS_PRIV_H
@@ -49,16 +49,17 @@ bool openapi_schema_known(struct str name);
 struct topic_name {
 	char text[LIMIT_TOPIC_BYTES + 1];
 	size_t len;
-	int64_t execution; /* != 0: only after its owner has been checked */
+	int64_t execution, post;  /* != 0: only after a topic_check */
+	struct audience audience; /* of what clients publish there: a private channel's, else 0, 0 */
 };
 static inline struct str topic_str(const struct topic_name *t) { return (struct str){t->text, t->len}; }
-/* The name as the bus has it, when caller may subscribe to it. ERR_TOPIC-like refusals: ERR_INVALID for a malformed name, ERR_NOT_FOUND for
- * one that is not there or not for this caller (the same answer). */
+/* The name as the bus has it, when caller may subscribe to it: a channel's name becomes its id. ERR_INVALID for a malformed name,
+ * ERR_NOT_FOUND for one that is not there or not for this caller (the same answer). */
 enum err topic_subscribe_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out) MUST_USE;
-/* The same for publishing. */
+/* The same for publishing; ERR_PERMISSION for a channel that the caller sees but does not belong to. */
 enum err topic_publish_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out) MUST_USE;
-/* May an agent do that action now? ERR_OK for humans. */
-enum err ops_govern(struct guild *guild, const struct caller *caller, struct str action) MUST_USE;
+/* May caller be given this event now? Asked for each event, however it is found: a topic alone gives nothing. */
+bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event);
 
 /* A client's event for the bus: type "x.<name>" on topics it may publish on. Rows of the body first, then the check. */
 struct publish_input {
@@ -66,7 +67,8 @@ struct publish_input {
 	struct str type;
 	struct json data;     /* not there: null */
 };
-/* ERR_INVALID, ERR_NOT_FOUND, ERR_MEMORY, ERR_LIMIT; *detail is static, or NULL. */
+/* After the decision, where an agent asks. ERR_INVALID, ERR_NOT_FOUND, ERR_PERMISSION, ERR_TOO_LARGE, ERR_MEMORY; *detail is static, or
+ * NULL. */
 enum err publish_make(struct guild *guild, const struct caller *caller, const struct publish_input *input, struct bus_event **out,
 		      const char **detail) MUST_USE;
 
@@ -74,21 +76,24 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 /* ERR_NOT_FOUND. */
 enum err ops_turn_owner(struct db *db, int64_t execution, int64_t *owner, int64_t *workspace) MUST_USE;
 
-/* ---- owner_check.c ---- */
-#define OWNER_CHECK_MAX 256
-/* Do these executions belong to caller (or is it an admin of their workspace)? The embedder fills ids, caller and answer, then starts it;
- * answer runs on the loop that started it, exactly once when start gave ERR_OK. ids are borrowed until then. An admin's look at what is
- * somebody else's is on disk before the answer; when it cannot be written, that is the answer. */
-struct owner_check {
+/* ---- topic_check.c ---- */
+#define TOPIC_CHECK_MAX 256
+/* Do the executions among these topics belong to caller (or is it an admin of their workspace), and may it see their posts? The embedder
+ * fills topics, caller and answer, then starts it; answer runs on the loop that started it, exactly once when start gave ERR_OK. topics are
+ * borrowed until then. An admin's look at a run that is somebody else's is on disk before the answer; when it cannot be written, that is
+ * the answer. */
+struct topic_check {
 	struct read_job job;
 	struct guild *guild;
 	struct caller caller;
-	const int64_t *ids;
-	unsigned count;             /* at most OWNER_CHECK_MAX */
-	bool has_foreign, is_foreign[OWNER_CHECK_MAX];
-	void (*answer)(struct owner_check *check, enum err err);
+	const struct topic_name *topics;
+	unsigned count;             /* at most TOPIC_CHECK_MAX */
+	bool has_foreign, is_foreign[TOPIC_CHECK_MAX];
+	void (*answer)(struct topic_check *check, enum err err);
 };
-enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check) MUST_USE;
+/* Is there anything to check that the store has to be asked for? */
+bool topic_check_due(const struct topic_name *topics, unsigned count);
+enum err topic_check_start(struct guild *guild, struct loop *loop, struct topic_check *check) MUST_USE;
 
 /* "12", or "7:12" with an epoch in front. False when it is neither. *epoch = 0 when it is not said. */
 bool ops_cursor_parse(struct str text, int64_t *epoch, int64_t *offset);

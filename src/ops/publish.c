@@ -26,10 +26,24 @@ static enum err topics_read(struct guild *guild, const struct caller *caller, st
 		(void)json_get_str(element, &name);
 		err = topic_publish_check(guild, caller, name, &out[(*count)++]);
 	}
-	*detail = err == ERR_INVALID	 ? "/topics: A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-."
-		  : err == ERR_NOT_FOUND ? "/topics: Events of clients go to plain topics and to the own user's."
-					 : NULL;
+	*detail = err == ERR_INVALID	  ? "/topics: A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-."
+		  : err == ERR_PERMISSION ? "/topics: Only members of a channel publish in it."
+		  : err == ERR_NOT_FOUND  ? "/topics: Clients publish on plain topics, global, alerts, category:, own channels, the own agent: or user:."
+					  : NULL;
 	return err;
+}
+
+/* One event is for one audience: what is said in a private channel is said nowhere else with the same event. */
+static enum err audience_of(const struct topic_name *names, unsigned count, struct audience *out, const char **detail)
+{
+	*out = names[0].audience;
+	for (unsigned i = 1; i < count; i++) {
+		if (names[i].audience.a != out->a) {
+			*detail = "/topics: A private channel is the only topic of its events.";
+			return ERR_INVALID;
+		}
+	}
+	return ERR_OK;
 }
 
 enum err publish_make(struct guild *guild, const struct caller *caller, const struct publish_input *input, struct bus_event **out,
@@ -43,7 +57,9 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 		*detail = "/event/type: The types of clients are x.<name>.";
 		return ERR_INVALID;
 	}
+	struct audience audience = {0, 0};
 	enum err err = topics_read(guild, caller, input->topics, names, &count, detail);
+	err = err == ERR_OK ? audience_of(names, count, &audience, detail) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -67,6 +83,7 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 		struct bus_event_parts parts = {.topics = topics,
 						.topic_count = count,
 						.time_us = env_wall_us(guild->env),
+						.audience = audience,
 						.type = input->type,
 						.source = str_of(source),
 						.data = buf_str(&data)};

@@ -104,7 +104,7 @@ const struct socket_row socket_rows[] = {
 	{"auth.refresh", false, true, ROLE_VIEWER, auth_members, auth_message},
 	{"subscribe", false, true, ROLE_VIEWER, subscribe_members, socket_subscribe_message},
 	{"unsubscribe", false, true, ROLE_VIEWER, unsubscribe_members, socket_unsubscribe_message},
-	{"publish", false, false, ROLE_MEMBER, publish_members, socket_publish_message},
+	{"publish", false, true, ROLE_MEMBER, publish_members, socket_publish_message},
 	{"chat", false, false, ROLE_MEMBER, chat_members, socket_chat_message},
 	{"cancel", false, false, ROLE_MEMBER, cancel_members, socket_cancel_message},
 	{"resume", false, true, ROLE_VIEWER, resume_members, socket_resume_message},

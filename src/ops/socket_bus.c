@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "governance/govern.h"
 #include "ops/socket_priv.h"
 
 struct viewing {
@@ -11,29 +12,28 @@ struct viewing {
 	int64_t execution;
 };
 
-/* A subscribe or resume that waits for the owners of executions to be known. */
-struct owner_operation {
+/* A subscribe or resume that waits until the store has said whose executions and which posts these are. */
+struct check_operation {
 	struct operation operation; /* first */
-	struct owner_check check;
+	struct topic_check check;
 	struct feed_after after;
-	int64_t ids[1];             /* resume: the execution, with after as its cursor */
-	unsigned topic_count;
-	struct topic_name *topics;  /* subscribe; behind this struct, then the ids */
+	struct topic_name topics[]; /* resume: one, with the execution alone; after is its cursor */
 };
 
+static bool feed_sees(struct feed *feed, const struct bus_event *event);
 static enum err feed_send(struct feed *feed, struct bus_event *event);
 static void feed_gap(struct feed *feed, int64_t from, int64_t to);
 static void feed_recovered(struct feed *feed, int64_t count, int64_t offset);
 static size_t feed_queued_bytes(struct feed *feed);
 static void subscribe_answer(struct client *client, struct str ref, const struct topic_name *topics, unsigned count,
 			     const struct feed_after *after);
-static void subscribe_checked(struct owner_check *check, enum err err);
-static void resume_checked(struct owner_check *check, enum err err);
+static void subscribe_checked(struct topic_check *check, enum err err);
+static void resume_checked(struct topic_check *check, enum err err);
 static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq);
 static void viewer_ended(void *ctx, enum err err);
 static void viewing_free(struct feed_run *run);
 
-const struct feed_handler socket_feed_handler = {feed_send, feed_gap, feed_recovered, feed_queued_bytes};
+const struct feed_handler socket_feed_handler = {feed_sees, feed_send, feed_gap, feed_recovered, feed_queued_bytes};
 
 static struct client *client_of(struct feed *feed)
 {
@@ -41,6 +41,11 @@ static struct client *client_of(struct feed *feed)
 }
 
 /* ---- what the feed gives ---- */
+
+static bool feed_sees(struct feed *feed, const struct bus_event *event)
+{
+	return ops_event_visible(feed->guild, websocket_caller(client_of(feed)->socket), event);
+}
 
 static enum err feed_send(struct feed *feed, struct bus_event *event)
 {
@@ -82,16 +87,29 @@ static size_t feed_queued_bytes(struct feed *feed)
 
 /* ---- subscribe, unsubscribe ---- */
 
+/* May an agent ask for that now? False: answered. */
+static bool governed(struct message *message, const char *action)
+{
+	struct client *client = message->client;
+	struct str reason, rule_id;
+	enum err err = govern_ask(client->guild, websocket_caller(client->socket), action, message->arena, &reason, &rule_id);
+	if (err != ERR_OK) {
+		socket_answer_error(client, message->ref, err, reason.at);
+	}
+	return err == ERR_OK;
+}
+
 enum err socket_auto_subscribe(struct client *client)
 {
 	const struct caller *caller = websocket_caller(client->socket);
-	struct id_text user = id_format(&client->guild->id_secret, ID_PRINCIPAL, caller->principal);
+	bool is_agent = caller->role == ROLE_AGENT;
+	struct id_text own = is_agent ? id_format(&client->guild->id_secret, ID_AGENT, caller->agent)
+				      : id_format(&client->guild->id_secret, ID_PRINCIPAL, caller->principal);
 	struct id_text workspace = id_format(&client->guild->id_secret, ID_WORKSPACE, caller->workspace);
 	struct topic_name topics[2] = {{.len = 0}, {.len = 0}};
 	int64_t offset;
-	topics[0].len = (size_t)snprintf(topics[0].text, sizeof(topics[0].text), "user:%s", user.text);
+	topics[0].len = (size_t)snprintf(topics[0].text, sizeof(topics[0].text), "%s:%s", is_agent ? "agent" : "user", own.text);
 	topics[1].len = (size_t)snprintf(topics[1].text, sizeof(topics[1].text), "workspace:%s", workspace.text);
-	client->feed.subscriber.is_admin = caller_is_admin(caller);
 	return feed_subscribe(&client->feed, topics, 2, NULL, &offset);
 }
 
@@ -106,57 +124,71 @@ static bool after_read(struct json value, struct feed_after *out)
 	       json_get_int(json_member(value, STR("offset")), &out->offset) && out->epoch > 0 && out->offset >= 0;
 }
 
+/* Reads the names into the operation. */
+static enum err topics_read(struct client *client, struct json names, struct check_operation *wait, const char **detail)
+{
+	const struct caller *caller = websocket_caller(client->socket);
+	struct json_iter iter = json_iter(names);
+	struct json element;
+	enum err err = ERR_OK;
+	*detail = NULL;
+	while (err == ERR_OK && json_next(&iter, NULL, &element)) {
+		struct str name = STR("");
+		(void)json_get_str(element, &name);
+		err = topic_subscribe_check(client->guild, caller, name, &wait->topics[wait->check.count++]);
+		*detail = err == ERR_INVALID ? "/topics: A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-." : NULL;
+	}
+	return err;
+}
+
+static struct check_operation *check_operation_new(struct message *message, unsigned topic_count)
+{
+	struct check_operation *wait = socket_operation_new(message, sizeof(*wait) + topic_count * sizeof(wait->topics[0]));
+	if (wait != NULL) {
+		wait->check.topics = wait->topics;
+		wait->check.caller = *websocket_caller(message->client->socket);
+	}
+	return wait;
+}
+
 void socket_subscribe_message(struct message *message)
 {
 	struct client *client = message->client;
-	const struct caller *caller = websocket_caller(client->socket);
 	struct json names = json_member(message->body, STR("topics"));
-	unsigned count = json_size(names);
-	struct owner_operation *wait = socket_operation_new(message, sizeof(*wait) + count * (sizeof(struct topic_name) + sizeof(int64_t)));
+	if (!governed(message, "subscribe")) {
+		return;
+	}
+	struct check_operation *wait = check_operation_new(message, json_size(names));
 	if (wait == NULL) {
 		return;
 	}
-	wait->topics = (struct topic_name *)(wait + 1);
-	wait->topic_count = count;
-	int64_t *ids = (int64_t *)(wait->topics + count);
-	const char *detail = NULL;
-	enum err err = ops_govern(client->guild, caller, STR("subscribe"));
-	for (unsigned i = 0; i < count && err == ERR_OK; i++) {
-		struct str name = STR("");
-		(void)json_get_str(json_element(names, i), &name);
-		err = topic_subscribe_check(client->guild, caller, name, &wait->topics[i]);
-		detail = err == ERR_INVALID ? "/topics: A topic is 1 to 255 bytes of A-Z, a-z, 0-9 and _.:@/-." : NULL;
-		if (err == ERR_OK && wait->topics[i].execution != 0) {
-			ids[wait->check.count++] = wait->topics[i].execution;
-		}
-	}
+	const char *detail;
+	enum err err = topics_read(client, names, wait, &detail);
 	if (err == ERR_OK && !after_read(json_member(message->body, STR("after")), &wait->after)) {
 		err = ERR_INVALID;
 		detail = "/after: An offset or {epoch, offset} is wanted here.";
 	}
-	wait->check.ids = ids;
-	wait->check.caller = *caller;
 	wait->check.answer = subscribe_checked;
-	if (err == ERR_OK && wait->check.count > 0) {
-		err = ops_owner_check_start(client->guild, client->feed.loop, &wait->check);
+	if (err == ERR_OK && topic_check_due(wait->topics, wait->check.count)) {
+		err = topic_check_start(client->guild, client->feed.loop, &wait->check);
 		if (err == ERR_OK) {
 			return;
 		}
 	}
 	if (err == ERR_OK) {
-		subscribe_answer(client, message->ref, wait->topics, count, &wait->after);
+		subscribe_answer(client, message->ref, wait->topics, wait->check.count, &wait->after);
 	} else {
 		socket_answer_error(client, message->ref, err, detail);
 	}
 	socket_operation_free(&wait->operation);
 }
 
-static void subscribe_checked(struct owner_check *check, enum err err)
+static void subscribe_checked(struct topic_check *check, enum err err)
 {
-	struct owner_operation *wait = container_of(check, struct owner_operation, check);
+	struct check_operation *wait = container_of(check, struct check_operation, check);
 	struct client *client = wait->operation.client;
 	if (client != NULL && err == ERR_OK) {
-		subscribe_answer(client, socket_operation_ref(&wait->operation), wait->topics, wait->topic_count, &wait->after);
+		subscribe_answer(client, socket_operation_ref(&wait->operation), wait->topics, check->count, &wait->after);
 	} else if (client != NULL) {
 		socket_answer_error(client, socket_operation_ref(&wait->operation), err, NULL);
 	}
@@ -185,6 +217,15 @@ static void subscribe_answer(struct client *client, struct str ref, const struct
 	socket_answer_end(&answer);
 }
 
+/* What the connection has by that very name can always be left, also a channel that may not be seen any more. */
+static bool unsubscribe(struct client *client, struct str name)
+{
+	struct topic_name topic;
+	return feed_unsubscribe(&client->feed, name) ||
+	       (topic_subscribe_check(client->guild, websocket_caller(client->socket), name, &topic) == ERR_OK &&
+		feed_unsubscribe(&client->feed, topic_str(&topic)));
+}
+
 /* Leaving what one is not subscribed to is no error. */
 void socket_unsubscribe_message(struct message *message)
 {
@@ -192,13 +233,13 @@ void socket_unsubscribe_message(struct message *message)
 	struct json_iter iter = json_iter(json_member(message->body, STR("topics")));
 	struct json element;
 	int64_t count = 0;
+	if (!governed(message, "unsubscribe")) {
+		return;
+	}
 	while (json_next(&iter, NULL, &element)) {
-		struct topic_name topic;
 		struct str name = STR("");
 		(void)json_get_str(element, &name);
-		if (topic_subscribe_check(client->guild, websocket_caller(client->socket), name, &topic) == ERR_OK) {
-			count += feed_unsubscribe(&client->feed, topic_str(&topic));
-		}
+		count += unsubscribe(client, name);
 	}
 	struct answer answer;
 	socket_answer_begin(&answer, client, STR("ok"), message->ref);
@@ -228,6 +269,9 @@ void socket_publish_message(struct message *message)
 		return;
 	}
 	(void)json_get_str(json_member(body, STR("type")), &input.type);
+	if (!governed(message, "publish")) {
+		return;
+	}
 	enum err err = publish_make(client->guild, websocket_caller(client->socket), &input, &event, &fault);
 	if (err != ERR_OK) {
 		socket_answer_error(client, message->ref, err, fault);
@@ -253,7 +297,6 @@ static bool resume_after_read(struct json value, struct feed_after *out)
 void socket_resume_message(struct message *message)
 {
 	struct client *client = message->client;
-	const struct caller *caller = websocket_caller(client->socket);
 	struct str id = STR("");
 	struct feed_after after;
 	int64_t execution = 0;
@@ -262,25 +305,23 @@ void socket_resume_message(struct message *message)
 		return;
 	}
 	(void)json_get_str(json_member(message->body, STR("execution_id")), &id);
-	enum err err = ops_govern(client->guild, caller, STR("subscribe"));
-	if (err == ERR_OK) {
-		err = id_parse(&client->guild->id_secret, ID_EXECUTION, id, &execution);
+	if (!governed(message, "subscribe")) {
+		return;
 	}
+	enum err err = id_parse(&client->guild->id_secret, ID_EXECUTION, id, &execution);
 	if (err != ERR_OK) {
 		socket_answer_error(client, message->ref, err, NULL);
 		return;
 	}
-	struct owner_operation *wait = socket_operation_new(message, sizeof(*wait));
+	struct check_operation *wait = check_operation_new(message, 1);
 	if (wait == NULL) {
 		return;
 	}
 	wait->after = after;
-	wait->ids[0] = execution;
-	wait->check.ids = wait->ids;
+	wait->topics[0].execution = execution;
 	wait->check.count = 1;
-	wait->check.caller = *caller;
 	wait->check.answer = resume_checked;
-	err = ops_owner_check_start(client->guild, client->feed.loop, &wait->check);
+	err = topic_check_start(client->guild, client->feed.loop, &wait->check);
 	if (err != ERR_OK) {
 		socket_answer_error(client, message->ref, err, NULL);
 		socket_operation_free(&wait->operation);
@@ -318,12 +359,12 @@ static enum err resume_start(struct client *client, struct str ref, int64_t exec
 	return ERR_OK;
 }
 
-static void resume_checked(struct owner_check *check, enum err err)
+static void resume_checked(struct topic_check *check, enum err err)
 {
-	struct owner_operation *wait = container_of(check, struct owner_operation, check);
+	struct check_operation *wait = container_of(check, struct check_operation, check);
 	struct client *client = wait->operation.client;
 	if (client != NULL && err == ERR_OK) {
-		err = resume_start(client, socket_operation_ref(&wait->operation), wait->ids[0], &wait->after);
+		err = resume_start(client, socket_operation_ref(&wait->operation), wait->topics[0].execution, &wait->after);
 	}
 	if (client != NULL && err != ERR_OK) {
 		socket_answer_error(client, socket_operation_ref(&wait->operation), err, NULL);

@@ -2,10 +2,9 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
-#include "base/metric.h"
-#include "governance/governance.h"
 #include "identity/identity.h"
 #include "ops/ops_priv.h"
+#include "social/social.h"
 
 enum topic_kind { TOPIC_PLAIN, TOPIC_GLOBAL, TOPIC_ALERTS, TOPIC_CATEGORY, TOPIC_AGENT, TOPIC_USER, TOPIC_EXECUTION, TOPIC_WORKSPACE,
 		  TOPIC_CHANNEL, TOPIC_POST };
@@ -13,14 +12,14 @@ enum topic_kind { TOPIC_PLAIN, TOPIC_GLOBAL, TOPIC_ALERTS, TOPIC_CATEGORY, TOPIC
 static const struct {
 	struct str prefix;
 	enum topic_kind kind;
-	enum id_kind id; /* 0: what follows is no id */
+	enum id_kind id; /* 0: what follows need not be an id */
 } prefixes[] = {
 	{{"category:", 9}, TOPIC_CATEGORY, 0},
 	{{"agent:", 6}, TOPIC_AGENT, ID_AGENT},
 	{{"user:", 5}, TOPIC_USER, ID_PRINCIPAL},
 	{{"execution:", 10}, TOPIC_EXECUTION, ID_EXECUTION},
 	{{"workspace:", 10}, TOPIC_WORKSPACE, ID_WORKSPACE},
-	{{"channel:", 8}, TOPIC_CHANNEL, ID_CHANNEL},
+	{{"channel:", 8}, TOPIC_CHANNEL, 0}, /* or a name */
 	{{"post:", 5}, TOPIC_POST, ID_POST},
 };
 
@@ -31,6 +30,7 @@ struct topic_read {
 
 static enum err topic_read(struct guild *guild, struct str name, struct topic_read *read, struct topic_name *out);
 static void topic_internal(const struct caller *caller, struct str name, struct topic_name *out);
+static enum err channel_find(struct guild *guild, const struct caller *caller, struct topic_name *name, bool *member);
 
 enum err topic_subscribe_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out)
 {
@@ -39,7 +39,7 @@ enum err topic_subscribe_check(struct guild *guild, const struct caller *caller,
 	if (err != ERR_OK) {
 		return err;
 	}
-	bool may = false;
+	bool may = false, member;
 	switch (read.kind) {
 	case TOPIC_PLAIN:
 		topic_internal(caller, name, out);
@@ -56,7 +56,7 @@ enum err topic_subscribe_check(struct guild *guild, const struct caller *caller,
 		break;
 	}
 	case TOPIC_USER:
-		may = read.id == caller->principal;
+		may = caller->role != ROLE_AGENT && read.id == caller->principal;
 		break;
 	case TOPIC_EXECUTION:
 		out->execution = read.id;
@@ -66,6 +66,8 @@ enum err topic_subscribe_check(struct guild *guild, const struct caller *caller,
 		may = read.id == caller->workspace;
 		break;
 	case TOPIC_CHANNEL:
+		may = channel_find(guild, caller, out, &member) == ERR_OK;
+		break;
 	case TOPIC_POST:
 		break;
 	}
@@ -79,29 +81,41 @@ enum err topic_publish_check(struct guild *guild, const struct caller *caller, s
 	if (err != ERR_OK) {
 		return err;
 	}
-	if (read.kind == TOPIC_PLAIN) {
+	bool may = false, member;
+	switch (read.kind) {
+	case TOPIC_PLAIN:
 		topic_internal(caller, name, out);
-		return ERR_OK;
+		may = true;
+		break;
+	case TOPIC_GLOBAL:
+	case TOPIC_ALERTS:
+	case TOPIC_CATEGORY:
+		may = caller->role >= ROLE_MEMBER;
+		break;
+	case TOPIC_AGENT:
+		may = caller->role == ROLE_AGENT && read.id == caller->agent;
+		break;
+	case TOPIC_USER:
+		may = caller->role != ROLE_AGENT && read.id == caller->principal;
+		break;
+	case TOPIC_CHANNEL:
+		may = channel_find(guild, caller, out, &member) == ERR_OK;
+		if (may && !member) {
+			return ERR_PERMISSION;
+		}
+		break;
+	case TOPIC_EXECUTION:
+	case TOPIC_WORKSPACE:
+	case TOPIC_POST:
+		break;
 	}
-	bool own_user = read.kind == TOPIC_USER && read.id == caller->principal;
-	bool own_agent = read.kind == TOPIC_AGENT && caller->agent != 0 && read.id == caller->agent;
-	return own_user || own_agent ? ERR_OK : ERR_NOT_FOUND;
+	return may ? ERR_OK : ERR_NOT_FOUND;
 }
 
-enum err ops_govern(struct guild *guild, const struct caller *caller, struct str action)
+/* Kinds that only admins may see come in here, beside the audience. */
+bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event)
 {
-	if (caller->role != ROLE_AGENT) {
-		return ERR_OK;
-	}
-	struct decide_input input = {.agent = agent_standing_of(registry_get(guild->registry, caller->agent))};
-	struct decision decision;
-	enum err err = policy_level(guild->policy, action, &input.level);
-	if (err != ERR_OK) {
-		return err;
-	}
-	decide(&input, &decision);
-	metric_add(decision.proceed ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
-	return decision_err(&decision);
+	return event->audience.a == 0 || social_may_see(guild->social, caller, event->audience);
 }
 
 bool ops_cursor_parse(struct str text, int64_t *epoch, int64_t *offset)
@@ -131,7 +145,8 @@ static enum err topic_read(struct guild *guild, struct str name, struct topic_re
 		return ERR_INVALID;
 	}
 	*read = (struct topic_read){TOPIC_PLAIN, 0};
-	out->execution = 0;
+	out->execution = out->post = 0;
+	out->audience = (struct audience){0, 0};
 	topic_put(out, STR(""), name);
 	if (!bus_topic_reserved(name)) {
 		return ERR_OK;
@@ -157,6 +172,20 @@ static enum err topic_read(struct guild *guild, struct str name, struct topic_re
 		return ERR_OK;
 	}
 	return ERR_NOT_FOUND;
+}
+
+/* Writes the channel's id in the place of its name. */
+static enum err channel_find(struct guild *guild, const struct caller *caller, struct topic_name *name, bool *member)
+{
+	static const struct str prefix = {"channel:", 8};
+	int64_t channel;
+	enum err err = social_channel_find(guild->social, caller, str_sub(topic_str(name), prefix.len, name->len), &channel, member);
+	if (err == ERR_OK) {
+		struct id_text id = id_format(&guild->id_secret, ID_CHANNEL, channel);
+		topic_put(name, prefix, id_str(&id));
+		name->audience = social_channel_audience(guild->social, channel);
+	}
+	return err;
 }
 
 /* Plain topics belong to their workspace. While there is one, the name is enough; this is the place where a workspace's own names get

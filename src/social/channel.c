@@ -222,6 +222,13 @@ enum err social_channel_find(struct social *social, const struct caller *caller,
 	return found->is_private && !*member ? ERR_NOT_FOUND : ERR_OK;
 }
 
+struct audience social_channel_audience(struct social *social, int64_t channel)
+{
+	const struct channel *found = channel_get(social, channel);
+	bool is_public = found != NULL && !found->is_private;
+	return (struct audience){is_public ? 0 : channel, 0};
+}
+
 /* ---- the writer's changes ---- */
 
 enum err channel_put(struct social *social, const struct channel *channel)

@@ -416,11 +416,13 @@ class TestWho:
         other = shared_server.agent("Another one")
         for id in (other["id"], other["handle"], "chat-assistant", "no-such-agent", NOBODY):
             assert client.post(f"/v1/agents/{id}/decide", {"action": "search"}).status == 403
-        assert client.post("/v1/events", {"type": "x.a", "topics": ["room"]}).status == 403
+        client.post("/v1/events", {"type": "x.a", "topics": ["room"]}).ok(202)
+        for topic in (f"agent:{other['id']}", f"execution:{NOBODY}", "post:x"):
+            assert client.post("/v1/events", {"type": "x.a", "topics": [topic]}).status == 404
         with client.ws() as socket:
             assert socket.ask({"type": "subscribe", "topics": [f"agent:{agent['id']}"]})["type"] == "ok"
-            for message in ({"type": "publish", "topics": ["room"], "event": {"type": "x.a"}}, {"type": "chat", "message": "x"},
-                            {"type": "cancel", "execution_id": NOBODY}):
+            assert socket.ask({"type": "publish", "topics": ["room"], "event": {"type": "x.a"}})["type"] == "ok"
+            for message in ({"type": "chat", "message": "x"}, {"type": "cancel", "execution_id": NOBODY}):
                 assert socket.ask(message)["code"] == "permission_denied"
             me = shared_server.get("/v1/me").ok(200)["id"]
             assert socket.ask({"type": "subscribe", "topics": [f"user:{me}"]})["code"] == "not_found"

@@ -236,7 +236,7 @@ class TestTopics:
         other = user_topic(shared_server)
         agent = shared_server.agent("Target")["id"]
         with user.ws() as socket, shared_server.ws() as target, viewer.ws() as reader:
-            for topic in (other, "global", "alerts", "category:a", f"agent:{agent}", "workspace:x", "execution:x", "post:x"):
+            for topic in (other, f"agent:{agent}", "channel:x", "workspace:x", "execution:x", "post:x", "category:"):
                 assert say(socket, topic, 0)["code"] == "not_found", topic
             for kind in ("agent_changed", "x.", "x", "streaming:complete", "X.a", "x.a b", "x." + "a" * 127):
                 assert socket.ask({"type": "publish", "topics": ["room"], "event": {"type": kind}})["code"] == "invalid", kind
@@ -694,7 +694,7 @@ class TestEventStream:
             assert event.event == "event" and event.data["event"]["data"] == [1] and event.id == ""
             assert data_of([socket.recv()]) == [[1]]
         assert shared_server.post("/v1/events", {"type": "post", "topics": ["http-room"]}).status == 422
-        assert shared_server.post("/v1/events", {"type": "x.hi", "topics": ["global"]}).status == 404
+        assert shared_server.post("/v1/events", {"type": "x.hi", "topics": ["post:1"]}).status == 404
 
     def test_access_is_that_of_the_socket(self, shared_server):
         """T1"""

@@ -3,7 +3,7 @@
  *
  * The events are made beforehand and stand in a store; a step of a run puts the next one into the ring, delivers a waiting one, subscribes,
  * lets a reader or the loop go on, or changes whether the listener has room. The model is one sentence: whatever was published behind the
- * lowest offset that a topic was ever asked from has come once.
+ * lowest offset that a topic was ever asked from, and may be seen, has come once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "ops/feed_priv.h"
 
-enum { EVENTS = 12000, TOPICS = 6, RING = 96, PENDING_MAX = EVENTS };
+enum { EVENTS = 12000, TOPICS = 6, RING = 96, AUDIENCES = 3 };
 
 static char dir[64], path[96], detail[256];
 static struct loop *loop;
@@ -56,6 +56,8 @@ static void event_make(struct db *db, int64_t offset)
 		row.event_type = STR("agent_changed");
 		row.event_data = STR("{}");
 		row.topics = str_of(topics);
+		row.audience_a = chance(3) == 0 ? 1 + (int64_t)chance(AUDIENCES) : 0;
+		row.audience_b = row.audience_a == 1 ? 77 : 0;
 		assert_int_equal(command_event_of(guild.commands, &row, &events[offset]), ERR_OK);
 	}
 	assert_int_equal(log_insert(db, &row), ERR_OK);
@@ -113,10 +115,24 @@ struct run {
 	int64_t delivered;              /* newest offset that the loop has handled */
 	int64_t cover[TOPICS];          /* lowest offset asked from; INT64_MAX: not subscribed */
 	uint8_t got[EVENTS + 1];
-	int64_t last, gaps, recovered, recovered_offset;
+	int64_t last, gaps, gap_from, gap_to, recovered, recovered_offset;
+	unsigned belongs_to;            /* bit of each audience whose events may be seen */
 	bool slow, in_order;
 };
 static struct run run;
+
+static bool visible(const struct bus_event *event)
+{
+	return event->audience.a == 0 || (run.belongs_to >> event->audience.a & 1) != 0;
+}
+
+static bool on_sees(struct feed *feed, const struct bus_event *event)
+{
+	assert_ptr_equal(feed, &run.feed);
+	assert_int_equal(event->execution, 0);
+	assert_true(event->audience.a <= AUDIENCES && event->audience.b == (event->audience.a == 1 ? 77 : 0));
+	return visible(event);
+}
 
 static enum err on_send(struct feed *feed, struct bus_event *event)
 {
@@ -132,6 +148,8 @@ static void on_gap(struct feed *feed, int64_t from, int64_t to)
 {
 	(void)feed;
 	assert_true(from <= to);
+	run.gap_from = from;
+	run.gap_to = to;
 	run.gaps++;
 }
 
@@ -149,7 +167,7 @@ static size_t on_queued(struct feed *feed)
 	return run.slow ? LIMIT_CONN_QUEUE_BYTES : 0;
 }
 
-static const struct feed_handler handler = {on_send, on_gap, on_recovered, on_queued};
+static const struct feed_handler handler = {on_sees, on_send, on_gap, on_recovered, on_queued};
 
 static void run_begin(int64_t published)
 {
@@ -226,7 +244,7 @@ static bool wanted(int64_t offset)
 {
 	for (unsigned t = 0; t < TOPICS; t++) {
 		if ((topic_bits[offset] >> t & 1) != 0 && offset > run.cover[t]) {
-			return events[offset] != NULL && offset <= run.published;
+			return events[offset] != NULL && offset <= run.published && visible(events[offset]);
 		}
 	}
 	return false;
@@ -353,6 +371,7 @@ static void whatever_happens_each_event_comes_once(void **state)
 	for (uint64_t n = 1; n <= 150; n++) {
 		seed = n * 0x9e3779b97f4a7c15u;
 		run_begin((int64_t)chance(3000));
+		run.belongs_to = (unsigned)chance(2 << AUDIENCES);
 		for (int i = 0; i < 120; i++) {
 			unsigned waiting = 0;
 			for (struct list *at = run.feed.catchups.next; at != &run.feed.catchups; at = at->next) {
@@ -367,6 +386,105 @@ static void whatever_happens_each_event_comes_once(void **state)
 	}
 }
 
+/* ---- what may be seen ---- */
+
+static int64_t seen_of(int64_t audience, int64_t from, int64_t to)
+{
+	int64_t count = 0;
+	for (int64_t i = from + 1; i <= to; i++) {
+		count += events[i] != NULL && events[i]->audience.a == audience ? run.got[i] : 0;
+	}
+	return count;
+}
+
+/* Live, held and caught up with, from the ring and from the log. AC-106, AC-172 */
+static void who_leaves_gets_nothing_more(void **state)
+{
+	(void)state;
+	run_begin(2000);
+	run.belongs_to = 1 << 2;
+	subscribe(63, false, 0, 0);
+	for (int i = 0; i < 200; i++) {
+		publish();
+		deliver_one();
+	}
+	assert_true(seen_of(2, 2000, 2200) > 0 && seen_of(0, 2000, 2200) > 0);
+	assert_int_equal(seen_of(1, 2000, 2200) + seen_of(3, 2000, 2200), 0);
+	run.slow = true;
+	subscribe(63, true, 1500, 0);
+	for (int i = 0; i < 200; i++) {
+		publish();
+		deliver_one();
+	}
+	run.belongs_to = 0;
+	settle();
+	assert_int_equal(seen_of(2, 1500, 2000) + seen_of(2, 2200, 2400), 0);
+	assert_true(seen_of(0, 1500, 2000) > 0 && seen_of(0, 2200, 2400) > 0);
+	assert_int_equal(run.recovered_offset, 2200);
+	for (int i = 0; i < 200; i++) {
+		publish();
+		deliver_one();
+	}
+	assert_int_equal(seen_of(2, 2400, 2600), 0);
+	/* Coming back does not bring what was said meanwhile; asking for it does. */
+	run.belongs_to = 1 << 2;
+	for (int i = 0; i < 200; i++) {
+		publish();
+		deliver_one();
+	}
+	assert_int_equal(seen_of(2, 2200, 2600), 0);
+	assert_true(seen_of(2, 2600, 2800) > 0);
+	feed_fini(&run.feed);
+	bus_history_destroy(&guild.history);
+}
+
+static enum err fail_to_send(struct feed *feed, struct bus_event *event)
+{
+	(void)feed;
+	(void)event;
+	return ERR_TOO_SLOW;
+}
+
+static bool sees_all(struct feed *feed, const struct bus_event *event)
+{
+	(void)feed;
+	(void)event;
+	return true;
+}
+
+/* AC-86, AC-166, AC-174 */
+static void a_listener_that_fails_disturbs_nobody(void **state)
+{
+	static const struct feed_handler failing = {sees_all, fail_to_send, on_gap, on_recovered, on_queued};
+	struct topic_name names[TOPICS];
+	struct feed broken[3];
+	int64_t offset;
+	(void)state;
+	run_begin(500);
+	for (unsigned t = 0; t < TOPICS; t++) {
+		names[t] = (struct topic_name){.len = 6};
+		sprintf(names[t].text, "room-%u", t);
+	}
+	for (int i = 0; i < 3; i++) {
+		struct feed_after after = {.given = i == 1, .offset = 100};
+		feed_init(&broken[i], &guild, loop, &failing);
+		assert_int_equal(feed_subscribe(&broken[i], names, TOPICS, &after, &offset), ERR_OK);
+		if (i == 0) {
+			subscribe(63, false, 0, 0);
+		}
+	}
+	for (int i = 0; i < 100; i++) {
+		publish();
+		deliver_one();
+		go_on();
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_true(broken[i].dead);
+		feed_fini(&broken[i]);
+	}
+	run_end();
+}
+
 /* ---- frames of runs ---- */
 
 static unsigned frames_seen;
@@ -379,7 +497,7 @@ static enum err count_frame(struct feed *feed, struct bus_event *event)
 	return ERR_OK;
 }
 
-static const struct feed_handler frame_handler = {count_frame, on_gap, on_recovered, on_queued};
+static const struct feed_handler frame_handler = {on_sees, count_frame, on_gap, on_recovered, on_queued};
 
 static unsigned frame(int64_t execution, int64_t seq, bool last)
 {
@@ -421,6 +539,38 @@ static void a_run_is_followed_from_its_start_or_not_at_all(void **state)
 	bus_history_destroy(&guild.history);
 }
 
+/* The last test: the log is not whole afterwards. */
+static void what_is_not_kept_any_more_is_a_gap(void **state)
+{
+	static const struct db_sql forget = {"DELETE FROM log WHERE seq <= 800"};
+	struct db *db = writer_db(guild.writer);
+	(void)state;
+	assert_int_equal(db_begin(db), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &forget)), ERR_OK);
+	assert_int_equal(db_commit(db), ERR_OK);
+	run_begin(2000);
+	subscribe(63, true, 300, 0);
+	for (unsigned t = 0; t < TOPICS; t++) {
+		run.cover[t] = 800;
+	}
+	run_end();
+	assert_int_equal(run.gaps, 1);
+	assert_int_equal(run.gap_from, 300);
+	assert_int_equal(run.gap_to, 800);
+	assert_int_equal(run.recovered_offset, 2000);
+	assert_true(run.in_order);
+	/* Nothing of the range is there at all. */
+	run_begin(700);
+	subscribe(63, true, 300, 0);
+	for (unsigned t = 0; t < TOPICS; t++) {
+		run.cover[t] = 700;
+	}
+	run_end();
+	assert_int_equal(run.gaps, 1);
+	assert_int_equal(run.gap_from, 300);
+	assert_int_equal(run.gap_to, 700);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,7 +579,10 @@ int main(void)
 		cmocka_unit_test(own_epoch_is_none),
 		cmocka_unit_test(a_full_hold_loses_and_repeats_nothing),
 		cmocka_unit_test(whatever_happens_each_event_comes_once),
+		cmocka_unit_test(who_leaves_gets_nothing_more),
+		cmocka_unit_test(a_listener_that_fails_disturbs_nobody),
 		cmocka_unit_test(a_run_is_followed_from_its_start_or_not_at_all),
+		cmocka_unit_test(what_is_not_kept_any_more_is_a_gap),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

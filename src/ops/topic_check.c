@@ -1,5 +1,5 @@
 /*
- * owner_check.c - may this caller see these executions?
+ * topic_check.c - may this caller see these executions and posts? The store knows.
  *
  * An admin may see what is somebody else's, but not unseen: it is in the audit log before the answer, whichever door was used.
  */
@@ -15,38 +15,54 @@
 struct check_entry {
 	struct change change; /* first */
 	struct arena arena;
-	struct owner_check *check;
+	struct topic_check *check;
 };
 
 static enum err check_run(struct read_job *job, struct db *db);
 static void check_done(struct read_job *job);
-static enum err entry_submit(struct owner_check *check);
+static enum err entry_submit(struct topic_check *check);
 static enum err entry_apply(struct command *command, struct db *db);
 static void entry_finish(struct command *command);
 
 static const struct command_row entry_row = {"audited_view", "read", entry_apply, NULL, entry_finish};
 
-enum err ops_owner_check_start(struct guild *guild, struct loop *loop, struct owner_check *check)
+enum err topic_check_start(struct guild *guild, struct loop *loop, struct topic_check *check)
 {
-	check(check->count <= OWNER_CHECK_MAX);
+	check(check->count <= TOPIC_CHECK_MAX);
 	check->guild = guild;
 	check->job = (struct read_job){.run = check_run, .done = check_done, .home = loop};
 	return reader_push(guild->readers, &check->job);
 }
 
+bool topic_check_due(const struct topic_name *topics, unsigned count)
+{
+	bool due = false;
+	for (unsigned i = 0; i < count; i++) {
+		due = due || topics[i].execution != 0 || topics[i].post != 0;
+	}
+	return due;
+}
+
+static enum err execution_check(struct topic_check *check, struct db *db, int64_t execution, bool *is_foreign)
+{
+	int64_t owner = 0, workspace = 0;
+	enum err err = ops_turn_owner(db, execution, &owner, &workspace);
+	if (err != ERR_OK) {
+		return err;
+	}
+	*is_foreign = owner != check->caller.principal;
+	return workspace == check->caller.workspace && (!*is_foreign || caller_is_admin(&check->caller)) ? ERR_OK : ERR_NOT_FOUND;
+}
+
 static enum err check_run(struct read_job *job, struct db *db)
 {
-	struct owner_check *check = container_of(job, struct owner_check, job);
+	struct topic_check *check = container_of(job, struct topic_check, job);
 	enum err err = ERR_OK;
 	for (unsigned i = 0; i < check->count && err == ERR_OK; i++) {
-		int64_t owner = 0, workspace = 0;
-		err = ops_turn_owner(db, check->ids[i], &owner, &workspace);
-		bool own = owner == check->caller.principal;
-		bool may = workspace == check->caller.workspace && (own || caller_is_admin(&check->caller));
-		check->is_foreign[i] = !own;
-		check->has_foreign |= !own;
-		if (err == ERR_OK && !may) {
-			err = ERR_NOT_FOUND;
+		const struct topic_name *topic = &check->topics[i];
+		if (topic->execution != 0) {
+			err = execution_check(check, db, topic->execution, &check->is_foreign[i]);
+			check->has_foreign |= check->is_foreign[i];
 		}
 	}
 	return err;
@@ -54,7 +70,7 @@ static enum err check_run(struct read_job *job, struct db *db)
 
 static void check_done(struct read_job *job)
 {
-	struct owner_check *check = container_of(job, struct owner_check, job);
+	struct topic_check *check = container_of(job, struct topic_check, job);
 	enum err err = job->result;
 	if (err == ERR_OK && check->has_foreign) {
 		err = entry_submit(check);
@@ -65,7 +81,7 @@ static void check_done(struct read_job *job)
 	check->answer(check, err);
 }
 
-static enum err change_text(const struct owner_check *check, struct arena *arena, struct str *out)
+static enum err change_text(const struct topic_check *check, struct arena *arena, struct str *out)
 {
 	struct buf text;
 	struct json_out json;
@@ -76,7 +92,7 @@ static enum err change_text(const struct owner_check *check, struct arena *arena
 	json_array(&json);
 	for (unsigned i = 0; i < check->count; i++) {
 		if (check->is_foreign[i]) {
-			struct id_text id = id_format(&check->guild->id_secret, ID_EXECUTION, check->ids[i]);
+			struct id_text id = id_format(&check->guild->id_secret, ID_EXECUTION, check->topics[i].execution);
 			json_str(&json, id_str(&id));
 		}
 	}
@@ -88,7 +104,7 @@ static enum err change_text(const struct owner_check *check, struct arena *arena
 	return out->at != NULL ? ERR_OK : ERR_MEMORY;
 }
 
-static enum err entry_submit(struct owner_check *check)
+static enum err entry_submit(struct topic_check *check)
 {
 	struct arena arena;
 	struct change_what what = {.outcome = OUTCOME_COMPLETED};
@@ -118,7 +134,7 @@ static enum err entry_apply(struct command *command, struct db *db)
 static void entry_finish(struct command *command)
 {
 	struct check_entry *entry = (struct check_entry *)command;
-	struct owner_check *check = entry->check;
+	struct topic_check *check = entry->check;
 	struct arena arena = entry->arena;
 	enum err err = command->result;
 	arena_fini(&arena);
