@@ -94,8 +94,8 @@ static size_t domain_end(struct redact_scan *scan, size_t from)
 			break;
 		unsigned first = redact_at(scan, label);
 		numbers += labels <= 2 && redact_is(first, REDACT_DIGIT);
-		bool letters = redact_is(first, REDACT_LETTER | REDACT_HIGH) && stop - label >= 2 &&
-					   redact_is(redact_at(scan, stop - 1), REDACT_ALNUM | REDACT_HIGH);
+		bool letters = stop - label >= 2 && redact_run(scan, label, REDACT_LETTER | REDACT_HIGH, stop - label) == stop;
+		letters = letters || redact_spells(scan, label, "xn--", 4, true);
 		if (labels >= 2 && letters)
 			end = stop;
 		if (redact_at(scan, stop) != '.')

@@ -11,6 +11,7 @@ enum {
 	PHONE_LEAST = 9,
 	PHONE_MOST = 15, /* E.164 */
 	CONTEXT_BYTES = 24,
+	VERSION_LETTERS = 3, /* version 1.2.3.4 and 1.2.3.5 */
 };
 
 struct groups {
@@ -126,8 +127,9 @@ static bool right_edge(struct redact_scan *scan, size_t end, const char *more)
 	return !(next && strchr(more, (int)next) && redact_is(redact_at(scan, end + 1), REDACT_DIGIT));
 }
 
-/* Does one of the words stand in the bytes before i, on the same line? Whole words, without regard to case. */
-static bool has_context(struct redact_scan *scan, size_t i, const struct str *words, size_t count)
+/* Does one of the words stand in the bytes before i, on the same line, with at most letters_max letters between? Whole words,
+ * without regard to case. */
+static bool has_context(struct redact_scan *scan, size_t i, const struct str *words, size_t count, unsigned letters_max)
 {
 	char window[CONTEXT_BYTES + 2];
 	size_t from = i > scan->floor + CONTEXT_BYTES ? i - CONTEXT_BYTES : scan->floor;
@@ -150,7 +152,11 @@ static bool has_context(struct redact_scan *scan, size_t i, const struct str *wo
 			rest = str_sub(rest, (size_t)at + words[n].len, rest.len);
 			unsigned after = rest.len ? (unsigned char)rest.at[0] : ' ';
 			bool high = (unsigned char)words[n].at[0] >= 0x80;
-			if (high || (!redact_is(before, REDACT_ALNUM) && !redact_is(after, REDACT_LETTER)))
+			unsigned letters = 0;
+			for (size_t k = 0; k < rest.len; k++)
+				letters += redact_is((unsigned char)rest.at[k], REDACT_LETTER | REDACT_HIGH);
+			if (letters <= letters_max &&
+				(high || (!redact_is(before, REDACT_ALNUM) && !redact_is(after, REDACT_LETTER))))
 				return true;
 		}
 	}
@@ -192,7 +198,7 @@ static bool is_called_phone(struct redact_scan *scan, size_t i)
 		STR("tel\xc3\xa9"
 			"fono"),
 	};
-	return has_context(scan, i, words, sizeof(words) / sizeof(words[0]));
+	return has_context(scan, i, words, sizeof(words) / sizeof(words[0]), CONTEXT_BYTES);
 }
 
 static bool take(struct redact_span *span, size_t start, size_t end, unsigned class)
@@ -263,7 +269,9 @@ static bool match_card(struct redact_scan *scan, const struct groups *groups, st
 	} shapes[] = {{5, {4, 4, 4, 4, 3}}, {4, {4, 4, 4, 4}}, {3, {4, 6, 5}}, {3, {4, 6, 4}}, {4, {4, 4, 4, 1}}};
 	unsigned used = groups->len[0] >= 13 && groups->len[0] <= 19 ? 1 : 0;
 	char between = groups->count > 1 ? groups->between[1] : 0;
-	for (size_t n = 0; used == 0 && (between == ' ' || between == '-') && n < sizeof(shapes) / sizeof(shapes[0]); n++) {
+	for (size_t n = 0;
+		 used == 0 && (between == ' ' || between == '-' || between == '.') && n < sizeof(shapes) / sizeof(shapes[0]);
+		 n++) {
 		if (has_lens(groups, 0, shapes[n].lens, shapes[n].count) && all_between(groups, shapes[n].count, between))
 			used = shapes[n].count;
 	}
@@ -293,7 +301,7 @@ static bool match_ssn(struct redact_scan *scan, const struct groups *groups, str
 	static const unsigned lens[] = {3, 2, 4};
 	if (groups->len[0] == 9)
 		return is_ssn(groups->digit) && right_edge(scan, groups->end[0], "-./") &&
-			   has_context(scan, groups->start[0], words, 2) &&
+			   has_context(scan, groups->start[0], words, 2, CONTEXT_BYTES) &&
 			   take(span, groups->start[0], groups->end[0], REDACT_SSN);
 	if (!has_lens(groups, 0, lens, 3) || !is_ssn(groups->digit))
 		return false;
@@ -330,20 +338,31 @@ static bool is_ipv4(const struct groups *groups, bool *personal)
 	return true;
 }
 
+/* A hyphen goes on to a second address of a range, or to the rest of a version. */
+static bool ipv4_ends(struct redact_scan *scan, size_t end)
+{
+	struct groups second;
+	bool personal;
+	unsigned further = redact_at(scan, end + 1);
+	if (redact_at(scan, end) != '-' || !redact_is(further, REDACT_ALNUM))
+		return right_edge(scan, end, "");
+	return groups_read(scan, end + 1, &second) && is_ipv4(&second, &personal);
+}
+
 static bool match_ipv4(struct redact_scan *scan, const struct groups *groups, struct redact_span *span)
 {
 	static const struct str words[] = {STR("version"), STR("versions"), STR("v"), STR("ver"), STR("release"),
 		STR("build"), STR("firmware"), STR("section"), STR("rev"), STR("revision"), STR("chapter"), STR("driver"),
-		STR("kapitel"), STR("abschnitt"), STR("upgrade to"), STR("update to"), STR("clause"), STR("\xc2\xa7")};
+		STR("kapitel"), STR("abschnitt"), STR("upgrade to"), STR("clause"), STR("\xc2\xa7")};
 	bool personal;
 	size_t start = groups->start[0];
-	if (!is_ipv4(groups, &personal) || !personal || !right_edge(scan, groups->end[3], "-"))
+	if (!is_ipv4(groups, &personal) || !personal || !ipv4_ends(scan, groups->end[3]))
 		return false;
 	unsigned before = redact_before(scan, start);
 	unsigned further = start > scan->floor ? redact_before(scan, start - 1) : 0;
 	bool pinned = (before == '/' && redact_is(further, REDACT_ALNUM)) || (before == '=' && further == '=') ||
 				  before == '^' || before == '~' || before == '.';
-	if (pinned || has_context(scan, start, words, sizeof(words) / sizeof(words[0])))
+	if (pinned || has_context(scan, start, words, sizeof(words) / sizeof(words[0]), VERSION_LETTERS))
 		return false;
 	return take(span, start, groups->end[3], REDACT_IP);
 }
@@ -354,6 +373,8 @@ static bool match_ipv4(struct redact_scan *scan, const struct groups *groups, st
 static bool is_date(const struct groups *groups)
 {
 	if (groups->count < 3 || groups->between[1] != groups->between[2] || groups->between[1] == ' ')
+		return false;
+	if (groups->count > 3 && groups->between[3] == groups->between[2])
 		return false;
 	return (groups->len[0] <= 2 && groups->len[1] <= 2 && (groups->len[2] == 4 || groups->len[2] == 2)) ||
 		   (groups->len[0] == 4 && groups->len[1] <= 2 && groups->len[2] <= 2);
@@ -647,7 +668,7 @@ bool redact_number_iban(struct redact_scan *scan, size_t i, struct redact_span *
 		size_t next = at;
 		if (!redact_is(byte, REDACT_ALNUM)) {
 			char between = separator_at(scan, &next);
-			if ((between != ' ' && between != '-') || !redact_is(redact_at(scan, next), REDACT_ALNUM))
+			if (between == 0 || between == '/' || !redact_is(redact_at(scan, next), REDACT_ALNUM))
 				return false;
 			byte = scan->at[next];
 		}

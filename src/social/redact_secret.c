@@ -353,6 +353,30 @@ static size_t url_end(struct redact_scan *scan, size_t i)
 	return i;
 }
 
+struct userinfo {
+	size_t colon; /* 0: none */
+	size_t at;    /* the last '@'; 0: none */
+	size_t stop;
+};
+
+/* Looks for "user:password@" from i on, up to a byte with one of bits. */
+static struct userinfo userinfo_find(struct redact_scan *scan, size_t i, unsigned bits)
+{
+	struct userinfo info = {.colon = 0};
+	size_t k = i;
+	for (; k < scan->len && k - i < AUTHORITY_MAX; k++) {
+		unsigned byte = redact_at(scan, k);
+		if (redact_is(byte, bits))
+			break;
+		if (byte == ':' && info.colon == 0)
+			info.colon = k;
+		if (byte == '@')
+			info.at = k;
+	}
+	info.stop = k;
+	return info;
+}
+
 /* scheme://user:password@host: of a database the whole, else user and password. */
 bool redact_secret_url(struct redact_scan *scan, size_t i, struct redact_span *span)
 {
@@ -360,26 +384,23 @@ bool redact_secret_url(struct redact_scan *scan, size_t i, struct redact_span *s
 	if (redact_at(scan, i + 1) != '/' || redact_at(scan, i + 2) != '/')
 		return false;
 	size_t from = i + 3;
-	size_t colon = 0;
-	size_t at = 0;
-	for (size_t k = from; k < scan->len && k - from < AUTHORITY_MAX; k++) {
-		unsigned byte = redact_at(scan, k);
-		if (redact_is(byte, REDACT_BLANK | REDACT_QUOTE | REDACT_PATH))
-			break;
-		if (byte == ':' && colon == 0)
-			colon = k;
-		if (byte == '@')
-			at = k;
-	}
-	if (at == 0 || colon == 0 || colon + 1 >= at || scan->at[from] == '[')
+	struct userinfo info = userinfo_find(scan, from, REDACT_BLANK | REDACT_QUOTE | REDACT_PATH);
+	if (info.colon == 0 || redact_at(scan, from) == '[')
 		return false;
 	size_t start = scheme_start(scan, i, &scheme);
-	if (scheme.len == 0 ||
-		redact_run(scan, colon + 1, REDACT_WORD | REDACT_DASH | REDACT_HIGH, at - colon - 1) == colon + 1)
+	bool database = is_database(scheme);
+	/* A password may hold a '/' that should have been written %2F; behind a port a path begins. */
+	if (database && info.at == 0 && redact_run(scan, info.colon + 1, REDACT_DIGIT, 5) < info.stop &&
+		redact_at(scan, redact_run(scan, info.colon + 1, REDACT_DIGIT, 5)) != ',')
+		info = userinfo_find(scan, from, REDACT_BLANK | REDACT_QUOTE);
+	if (info.at <= info.colon + 1 || scheme.len == 0)
 		return false;
-	if (is_database(scheme))
-		return take(span, start, url_end(scan, at + 1), REDACT_DATABASE_URL);
-	return take(span, from, at, REDACT_URL_PASSWORD);
+	size_t len = info.at - info.colon - 1;
+	if (redact_find(scan, info.colon + 1, REDACT_WORD | REDACT_DASH | REDACT_HIGH, len) == info.at)
+		return false;
+	if (database)
+		return take(span, start, url_end(scan, info.at + 1), REDACT_DATABASE_URL);
+	return take(span, from, info.at, REDACT_URL_PASSWORD);
 }
 
 /* ---- PEM ---- */

@@ -101,7 +101,7 @@ static size_t value_stop(struct redact_scan *scan, size_t i, size_t max)
 	scan->steps += i - from;
 	if (i - from == max)
 		return i;
-	while (i > from && strchr(".,:!?)]}*|", scan->at[i - 1]))
+	while (i > from && strchr(".,:)]}*|", scan->at[i - 1]))
 		i--;
 	return i;
 }
