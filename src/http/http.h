@@ -46,6 +46,7 @@ enum {
 	HTTP_UNLIMITED = 16,    /* not counted by the rate limit (health) */
 	HTTP_TEXT = 32,         /* reply is text, not JSON */
 	HTTP_ENDLESS = 64,      /* a stream that no run ends: it ends when the server stops */
+	HTTP_EXISTED = 128,     /* answers 200 instead of reply_status where there was nothing to make */
 };
 
 struct http_route {

@@ -341,17 +341,18 @@ static void text_content_put(struct json_out *json, const char *type)
 }
 
 /* A run may be asked for as a stream; "stream" rows answer with nothing else. */
-static void reply_put(struct json_out *json, const struct http_route *row)
+static void reply_put(struct json_out *json, const struct http_route *row, int status)
 {
 	struct str reply = row->reply != NULL ? str_of(row->reply) : STR_NONE;
-	char status[16];
 	struct buf text;
-	buf_init(&text, sizeof(status));
-	buf_format(&text, "%d", row->reply_status);
+	buf_init(&text, 16);
+	buf_format(&text, "%d", status);
 	json_name(json, buf_str(&text));
 	buf_fini(&text);
 	json_object(json);
-	put(json, "description", (row->flags & HTTP_UPGRADE) != 0 ? "Goes on as a WebSocket." : "Done.");
+	put(json, "description", (row->flags & HTTP_UPGRADE) != 0 ? "Goes on as a WebSocket."
+				 : status != row->reply_status	  ? "It was so already."
+								  : "Done.");
 	bool is_stream = str_eq(reply, STR("stream"));
 	if (reply.at != NULL || (row->flags & HTTP_TEXT) != 0) {
 		object(json, "content");
@@ -425,7 +426,10 @@ static void operation_put(struct json_out *json, const struct http_route *row)
 		body_put(json, row);
 	}
 	object(json, "responses");
-	reply_put(json, row);
+	reply_put(json, row, row->reply_status);
+	if ((row->flags & HTTP_EXISTED) != 0) {
+		reply_put(json, row, 200);
+	}
 	object(json, "default");
 	bool is_run = row->reply != NULL && strcmp(row->reply, "run") == 0;
 	put(json, "$ref", is_run ? "#/components/responses/run_problem" : "#/components/responses/problem");

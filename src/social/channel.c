@@ -65,9 +65,10 @@ enum err channel_table_create(struct guild *guild, struct channel_table **out)
 		return ERR_MEMORY;
 	}
 	env_random(guild->env, &table->seed, sizeof(table->seed));
-	overlay_init(&table->channels, guild->snap, LIMIT_CHANNELS, mem_free);
+	/* An overlay takes every pending change for an addition: with the room of one batch more, tables that are full can still be left. */
+	overlay_init(&table->channels, guild->snap, LIMIT_CHANNELS + LIMIT_WRITER_BATCH, mem_free);
 	overlay_init(&table->names, guild->snap, LIMIT_CHANNELS, mem_free);
-	overlay_init(&table->memberships, guild->snap, LIMIT_MEMBERSHIPS, mem_free);
+	overlay_init(&table->memberships, guild->snap, LIMIT_MEMBERSHIPS + LIMIT_WRITER_BATCH, mem_free);
 	return ERR_OK;
 }
 
@@ -176,10 +177,26 @@ bool channel_writer_has(struct social *social, int64_t channel, int64_t actor)
 	return membership_has(overlay_get(&social->channels->memberships, (uint64_t)actor), channel);
 }
 
-size_t channel_writer_count(struct social *social, int64_t actor)
+/* Counts all changes of the open transaction as additions: near the limit a few too many. */
+static bool memberships_full(const struct channel_table *table)
 {
-	const struct membership *membership = overlay_get(&social->channels->memberships, (uint64_t)actor);
-	return membership != NULL ? membership->count : 0;
+	return table->member_count + (int64_t)overlay_mark(&table->memberships) >= LIMIT_MEMBERSHIPS;
+}
+
+const char *channel_writer_full(struct social *social, int64_t actor, bool is_new)
+{
+	const struct channel_table *table = social->channels;
+	const struct membership *membership = overlay_get(&table->memberships, (uint64_t)actor);
+	if (membership != NULL && membership->count >= LIMIT_VIEWER_CHANNELS) {
+		return "This member belongs to as many channels as one may; leaving some makes room.";
+	}
+	if (memberships_full(table)) {
+		return "The server holds as many memberships of channels as it can.";
+	}
+	if (is_new && table->names.published.count + overlay_mark(&table->names) >= LIMIT_CHANNELS) {
+		return "The server holds as many channels as it can.";
+	}
+	return NULL;
 }
 
 bool social_may_see(struct social *social, const struct caller *caller, struct audience audience)
@@ -257,7 +274,7 @@ enum err channel_member_put(struct social *social, int64_t channel, int64_t acto
 	if (membership_has(old, channel)) {
 		return ERR_OK;
 	}
-	if (count >= LIMIT_VIEWER_CHANNELS || table->member_count + (int64_t)overlay_mark(&table->memberships) >= LIMIT_MEMBERSHIPS) {
+	if (count >= LIMIT_VIEWER_CHANNELS || memberships_full(table)) {
 		return ERR_LIMIT;
 	}
 	struct membership *made = mem_alloc(sizeof(*made) + (count + 1) * sizeof(made->channels[0]));

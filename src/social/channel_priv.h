@@ -13,15 +13,20 @@
 
 enum { CHANNEL_NAME_BYTES_MAX = 64, CHANNEL_DESCRIPTION_CHARS_MAX = 1000 };
 
-/* A name in the form that is kept: without a leading '#', in lower case, 1 to 64 of [a-z0-9_-]; in arena. ERR_INVALID, ERR_LIMIT. */
-enum err channel_name_normal(struct arena *arena, struct str text, struct str *out) MUST_USE;
-
-/* The tables, with the open transaction's changes. ERR_MEMORY, ERR_LIMIT; channel_member_put: ERR_LIMIT also when the actor has as many as it may. */
+/* The tables, with the open transaction's changes. ERR_MEMORY, ERR_LIMIT where channel_writer_full would have said so. */
 enum err channel_put(struct social *social, const struct channel *channel) MUST_USE;
 enum err channel_member_put(struct social *social, int64_t channel, int64_t actor) MUST_USE;
 enum err channel_member_remove(struct social *social, int64_t channel, int64_t actor) MUST_USE;
-/* How many channels the actor belongs to, on the writer. */
-size_t channel_writer_count(struct social *social, int64_t actor);
+/* On the writer: may there be one more channel, and may the actor belong to one more? NULL, or a sentence that says why not. */
+const char *channel_writer_full(struct social *social, int64_t actor, bool is_new);
+
+/* channel_change.c: commands. Each answers the request. */
+void channel_create_start(struct guild *guild, struct http_request *request, const struct channel *wanted);
+/* who joins or leaves a channel that the caller may see, or may govern as an admin. */
+void channel_join_start(struct guild *guild, struct http_request *request, int64_t channel, struct actor who);
+void channel_leave_start(struct guild *guild, struct http_request *request, int64_t channel, struct actor who);
+/* The wire object. */
+void channel_json(struct guild *guild, const struct channel *channel, struct json_out *out);
 
 /* channel_store.c */
 enum err channel_row_insert(struct db *db, const struct channel *channel) MUST_USE;
@@ -30,9 +35,14 @@ enum err channel_member_insert(struct db *db, int64_t channel, struct actor acto
 enum err channel_member_delete(struct db *db, int64_t channel, int64_t actor) MUST_USE;
 typedef enum err channel_row_fn(const struct channel *channel, void *arg); /* an error ends and is returned */
 enum err channel_rows(struct db *db, channel_row_fn *fn, void *arg) MUST_USE;
-/* In order of name, with (workspace, name) after those of channel `after` (0: from the first). */
+/* Those of a workspace in order of name, only an actor's when actor is not 0. */
+struct channel_span {
+	int64_t workspace, actor;
+	struct str after; /* names behind this one */
+	int64_t limit;
+};
 typedef bool channel_key_fn(int64_t channel, void *arg); /* false: enough */
-enum err channel_keys_by_name(struct db *db, int64_t workspace, struct str after, int64_t limit, channel_key_fn *fn, void *arg) MUST_USE;
+enum err channel_keys_by_name(struct db *db, const struct channel_span *span, channel_key_fn *fn, void *arg) MUST_USE;
 /* All memberships, those of an actor together. */
 typedef enum err channel_pair_fn(int64_t actor, int64_t channel, void *arg);
 enum err channel_pairs(struct db *db, channel_pair_fn *fn, void *arg) MUST_USE;

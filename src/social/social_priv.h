@@ -196,12 +196,6 @@ void channel_table_destroy(struct channel_table **table);
 enum err channel_table_load(struct social *social, struct db *db) MUST_USE;
 struct command_overlay channel_overlay(struct social *social);
 
-/* ---- reactions (reaction.c) ---- */
-/* On a reader: the array of a post's reactions, [{emoji, count, mine, actors}], most used first. */
-enum err reaction_list_json(struct guild *guild, struct db *db, int64_t post, struct actor viewer, struct json_out *out) MUST_USE;
-/* In apply, of a post that is buried: forgets its reactions, all of them while they are few; what is left nobody can read any more. */
-enum err reaction_purge(struct db *db, int64_t post) MUST_USE;
-
 /* ---- direct messages and blocks ---- */
 /* Does `actor` refuse what `sender` sends? On the writer or a reader. */
 enum err block_there(struct db *db, int64_t actor, int64_t sender, bool *there) MUST_USE;

@@ -157,6 +157,18 @@ def compare_sessions(document, user, session):
     document.reply(user, "DELETE", "/v1/sessions/{id}", id=made["id"])
 
 
+def compare_channels(document, server, user):
+    made = document.reply(user, "POST", "/v1/channels", {"name": "schema", "type": "support", "private": True})
+    assert document.reply(user, "POST", "/v1/channels", {"name": "schema"})["id"] == made["id"]
+    document.reply(user, "GET", "/v1/channels/{id}", id=made["id"])
+    document.reply(user, "GET", "/v1/channels")
+    agent = server.agent("Schema member")
+    for member in ("me", agent["id"]):
+        document.reply(user, "PUT", "/v1/channels/{id}/members/{member}", id=made["id"], member=member)
+    assert len(document.reply(user, "GET", "/v1/channels/{id}/members", id=made["id"])["items"]) == 2
+    document.reply(user, "DELETE", "/v1/channels/{id}/members/{member}", id=made["id"], member="me")
+
+
 def compare_server(document, server, user):
     for client in (server, user, server.anonymous()):
         document.reply(client, "GET", "/healthz")
@@ -193,6 +205,7 @@ def test_every_row(server_with_provider, provider):
     compare_people(document, server, user)
     session = compare_runs(document, server, user, provider)
     compare_sessions(document, user, session)
+    compare_channels(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -248,12 +261,15 @@ def test_lists_have_their_bounds(shared_server):
         shared_server.second_user()
         shared_server.post("/v1/tokens", {}).ok(201)
         shared_server.post("/v1/keys", {"provider": name.split()[1], "key": "sk-0123456789ab"}).ok(201)
+        channel = shared_server.post("/v1/channels", {"name": name.split()[1]}).ok(200, 201)["id"]
+        shared_server.put(f"/v1/channels/{channel}/members/" + shared_server.second_user().id).ok(200)
+    ids = {"/v1/channels/{id}/members": channel}
     session = shared_server.items("/v1/sessions")[0]["id"]
     lists = [path for (method, path), op in document.operations.items() if any(p["name"] == "cursor" for p in op["parameters"])]
     assert len(lists) >= 9
     cursors = {}
     for path in lists:
-        target = path.replace("{id}", session)
+        target = path.replace("{id}", ids.get(path, session))
         for limit in ("0", "101", "-1", "", "1.5", "1e1", "9" * 30, "%31%00"):
             assert shared_server.get(f"{target}?limit={limit}").status in (400, 422), (path, limit)
         for limit in (1, 100):
@@ -262,7 +278,7 @@ def test_lists_have_their_bounds(shared_server):
         cursors[path] = shared_server.get(f"{target}?limit=1").ok(200)["next_cursor"]
         assert cursors[path], path
     for path, cursor in cursors.items():
-        target = path.replace("{id}", session)
+        target = path.replace("{id}", ids.get(path, session))
         for at in range(0, len(cursor), 5):
             other = cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1:]
             assert shared_server.get(f"{target}?limit=1&cursor={other}").status == 400, (path, at)
