@@ -748,7 +748,8 @@ static void test_no_memory_for_a_chunk(void **state)
 	mem_hook_set(NULL, NULL);
 	assert_int_equal(h.deltas, 1);
 	assert_int_equal(h.err, ERR_PROVIDER_FAILED);
-	assert_true(strcmp(h.reason, "memory") == 0 || strcmp(h.reason, "line_too_long") == 0);
+	/* "cut": the HTTP client had no memory to hand the bytes on, and gave the connection up. */
+	assert_true(strcmp(h.reason, "memory") == 0 || strcmp(h.reason, "line_too_long") == 0 || strcmp(h.reason, "cut") == 0);
 	provider_openai_destroy(&provider);
 	buf_fini(&list);
 }
