@@ -56,9 +56,12 @@ struct mention {
 	struct str id;     /* as shown */
 	struct str text;   /* what names it: "@handle", a name, or the id */
 };
-/* Those of the body's list, checked, then the handles of the text, each once. *detail and *pointer name what is wrong. ERR_INVALID, ERR_LIMIT. */
+/* Those of the body's list (which may be absent), checked, then the handles of the text that name an agent, each once, at most LIMIT_POST_MENTIONS;
+ * those of the text beyond are left out. ERR_INVALID: *detail and *pointer ("/mentions/2/id") name what is wrong; ERR_LIMIT. */
 enum err mentions_make(struct guild *guild, const struct caller *caller, struct arena *arena, struct json list, const struct str *handles,
 		       size_t handle_count, struct mention **out, size_t *count, struct str *pointer, const char **detail) MUST_USE;
+/* [{kind, id, text}] */
+void mentions_json(const struct mention *list, size_t count, struct json_out *out);
 
 /* ---- limits in time (rate.c): exact sliding windows, kept as rows ---- */
 enum rate_kind { RATE_POST = 1, RATE_MESSAGE, RATE_REACTION, RATE_AUTO_POST, RATE_PAIR };
@@ -95,6 +98,9 @@ struct content {
 	struct str redacted;      /* JSON array of the classes found */
 	struct text_marks *marks;
 };
+/* Redacts with the setting's e-mail addresses left as they are. ERR_INVALID, ERR_MEMORY, ERR_LIMIT: the text is not to be kept. */
+struct redact_result;
+enum err content_redact(struct guild *guild, struct arena *arena, struct str text, struct redact_result *out) MUST_USE;
 /* Checks, redacts (unless skip), scans. ERR_INVALID with *detail; anything else refuses the text too. */
 enum err content_make(struct guild *guild, struct arena *arena, struct str text, bool skip_redaction, struct content *out,
 		      const char **detail) MUST_USE;

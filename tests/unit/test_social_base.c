@@ -1,4 +1,4 @@
-/* test_social_base.c - words, actors and limits in time of the social layer (AC-132, AC-133). */
+/* test_social_base.c - words, actors, limits in time, mentions and contents of the social layer (AC-132, AC-133). */
 #include "guild_fixture.h"
 
 #include "base/log.h"
@@ -176,6 +176,7 @@ static void rules_follow_maturity(void **state)
 	assert_true(automatic.limit == 1 && automatic.window_us == 300000000);
 	f->guild.settings.auto_post_us = 0;
 	assert_int_equal(rate_rule_of(&f->guild, agent_actor(7), MATURITY_AUTONOMOUS, RATE_AUTO_POST).limit, -1);
+	f->guild.settings = social_settings;
 }
 
 /* AC-132, AC-133: the thirteenth is refused until exactly the reset time told, and the next one until its own. */
@@ -317,6 +318,207 @@ static void the_route_tells_what_is_left(void **state)
 	call(f, &f->member, "GET", "/v1/agents/nobody/rate-limit", NULL, 404);
 }
 
+/* ---- mentions ---- */
+
+struct made {
+	enum err err;
+	struct mention *list;
+	size_t count;
+	struct str pointer;
+	const char *detail;
+};
+
+/* From a JSON text (NULL: there is no list) and handles, NULL at the end. */
+static struct made make(struct fixture *f, const char *list, const char *const *handles)
+{
+	struct made made = {0};
+	struct json_doc *doc = arena_new(&f->arena, struct json_doc);
+	struct str found[LIMIT_POST_MENTIONS];
+	size_t count = 0;
+	if (list != NULL) {
+		assert_int_equal(json_parse(&f->arena, str_of(list), doc, NULL), ERR_OK);
+	}
+	for (; handles != NULL && handles[count] != NULL; count++) {
+		found[count] = str_of(handles[count]);
+	}
+	made.err = mentions_make(&f->guild, &f->member, &f->arena, list != NULL ? json_root(doc) : (struct json){NULL, 0}, found, count,
+		&made.list, &made.count, &made.pointer, &made.detail);
+	return made;
+}
+
+static const char *shown(struct fixture *f, const struct made *made)
+{
+	struct buf buf;
+	struct json_out out;
+	buf_init(&buf, 1 << 16);
+	json_begin(&out, &buf);
+	mentions_json(made->list, made->count, &out);
+	assert_int_equal(buf_err(&buf), ERR_OK);
+	const char *text = arena_copy(&f->arena, buf_str(&buf)).at;
+	buf_fini(&buf);
+	return text;
+}
+
+/* AC-102's parts: agents, users, episodes and tasks, in each of their forms. */
+static void mentions_are_kept_once_and_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct actor bot = agent_actor(agent(f, "Named Bot", "student"));
+	agent(f, "Text Bot", "student");
+	struct id_text bot_id = actor_id(&f->guild, bot), olu = actor_id(&f->guild, actor_of(&f->other));
+	char list[1024], want[1024];
+	snprintf(list, sizeof(list),
+		"[{\"kind\":\"task\",\"id\":\"T-7\",\"text\":\"the seventh\"},\"@Named-Bot\",\"agent:%s\",\"agent:named-bot\","
+		"{\"kind\":\"Agent\",\"id\":\"named-bot\"},\"user:%s\",{\"kind\":\"user\",\"id\":\"%s\",\"text\":\"again\"},"
+		"\"episode:a:b\",\"task:a:b\",\"task:T-7\"]",
+		bot_id.text, olu.text, olu.text);
+	struct made made = make(f, list, (const char *const[]){"text-bot", "named-bot", "nobody", NULL});
+	assert_int_equal(made.err, ERR_OK);
+	assert_int_equal(made.count, 6);
+	assert_true(made.list[1].kind == MENTION_AGENT && made.list[1].key == bot.key && made.list[2].key == f->other.principal);
+	struct str text_bot = made.list[5].id;
+	snprintf(want, sizeof(want),
+		"[{\"kind\":\"task\",\"id\":\"T-7\",\"text\":\"the seventh\"},{\"kind\":\"agent\",\"id\":\"%s\",\"text\":\"@named-bot\"},"
+		"{\"kind\":\"user\",\"id\":\"%s\",\"text\":\"Olu\"},{\"kind\":\"episode\",\"id\":\"a:b\",\"text\":\"a:b\"},"
+		"{\"kind\":\"task\",\"id\":\"a:b\",\"text\":\"a:b\"},{\"kind\":\"agent\",\"id\":\"%.*s\",\"text\":\"@text-bot\"}]",
+		bot_id.text, olu.text, STR_FMT(text_bot));
+	assert_string_equal(shown(f, &made), want);
+	for (int i = 0; i < 3; i++) {
+		made = make(f, (const char *const[]){NULL, "null", "[]"}[i], NULL);
+		assert_int_equal(made.err, ERR_OK);
+		assert_string_equal(shown(f, &made), "[]");
+	}
+	made = make(f, "[{\"kind\":\"task\",\"id\":\"1\",\"text\":\"of bob@secret.example\"}]", NULL);
+	assert_int_equal(made.err, ERR_OK);
+	assert_null(strstr(shown(f, &made), "secret.example"));
+}
+
+static void mentions_that_are_wrong_are_named(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *list, *pointer;
+	} cases[] = {
+		{"{}", "/mentions"},
+		{"\"@named-bot\"", "/mentions"},
+		{"[\"task:1\",7]", "/mentions/1"},
+		{"[\"named-bot\"]", "/mentions/0"},
+		{"[\"@nobody\"]", "/mentions/0"},
+		{"[\"@\"]", "/mentions/0"},
+		{"[\"\"]", "/mentions/0"},
+		{"[\"post:1\"]", "/mentions/0"},
+		{"[\":1\"]", "/mentions/0"},
+		{"[\"task:\"]", "/mentions/0"},
+		{"[\"user:Olu\"]", "/mentions/0"},
+		{"[\"agent:01234567-89ab-7cde-8f01-23456789abcd\"]", "/mentions/0"},
+		{"[{}]", "/mentions/0/kind"},
+		{"[{\"kind\":null,\"id\":\"1\"}]", "/mentions/0/kind"},
+		{"[{\"kind\":\"task\"}]", "/mentions/0/id"},
+		{"[{\"kind\":\"task\",\"id\":null}]", "/mentions/0/id"},
+		{"[{\"kind\":\"post\",\"id\":\"1\"}]", "/mentions/0/kind"},
+		{"[{\"kind\":\"task\",\"id\":1}]", "/mentions/0/id"},
+		{"[{\"kind\":\"task\",\"id\":\"a\\nb\"}]", "/mentions/0/id"},
+		{"[{\"kind\":\"task\",\"id\":\"\\u202eab\"}]", "/mentions/0/id"},
+		{"[{\"kind\":\"agent\",\"id\":\"nobody\"}]", "/mentions/0/id"},
+		{"[{\"kind\":\"user\",\"id\":\"nobody\"}]", "/mentions/0/id"},
+		{"[{\"kind\":\"task\",\"id\":\"1\",\"text\":\" \"}]", "/mentions/0/text"},
+		{"[{\"kind\":\"task\",\"id\":\"1\",\"name\":\"x\"}]", "/mentions/0/name"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct made made = make(f, cases[i].list, NULL);
+		if (made.err != ERR_INVALID || made.detail == NULL || !str_eq(made.pointer, str_of(cases[i].pointer))) {
+			fail_msg("%s: %d at %.*s", cases[i].list, (int)made.err, STR_FMT(made.pointer));
+		}
+	}
+}
+
+static void mentions_have_a_limit(void **state)
+{
+	struct fixture *f = *state;
+	char list[LIMIT_POST_MENTIONS * 16 + 320];
+	size_t len = 0;
+	agent(f, "Late Bot", "student");
+	for (int i = 0; i < LIMIT_POST_MENTIONS; i++) {
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s\"task:%d\"", i == 0 ? "[" : ",", i);
+	}
+	snprintf(list + len, sizeof(list) - len, "]");
+	struct made made = make(f, list, (const char *const[]){"late-bot", NULL});
+	assert_true(made.err == ERR_OK && made.count == LIMIT_POST_MENTIONS && made.list[LIMIT_POST_MENTIONS - 1].kind == MENTION_TASK);
+	snprintf(list + len, sizeof(list) - len, ",\"task:0\"]");
+	made = make(f, list, NULL);
+	assert_true(made.err == ERR_INVALID && str_eq(made.pointer, STR("/mentions")));
+	char longest[LIMIT_ID_BYTES + 2];
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[LIMIT_ID_BYTES] = '\0';
+	snprintf(list, sizeof(list), "[\"task:%s\"]", longest);
+	assert_int_equal(make(f, list, NULL).err, ERR_OK);
+	snprintf(list, sizeof(list), "[\"task:%sx\"]", longest);
+	assert_int_equal(make(f, list, NULL).err, ERR_INVALID);
+	/* 255 characters of two bytes each. */
+	len = (size_t)snprintf(list, sizeof(list), "[{\"kind\":\"task\",\"id\":\"");
+	for (int i = 0; i < LIMIT_ID_BYTES; i++) {
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "\u00e9");
+	}
+	snprintf(list + len, sizeof(list) - len, "\"}]");
+	made = make(f, list, NULL);
+	assert_true(made.err == ERR_INVALID && str_eq(made.pointer, STR("/mentions/0/id")));
+}
+
+/* ---- texts ---- */
+
+static void content_is_redacted_before_it_is_read(void **state)
+{
+	struct fixture *f = *state;
+	struct content made;
+	const char *detail;
+	struct str text = STR("Ask @shown-bot or bob@secret.example about #News, not press@guild.example or x@open.example");
+	assert_int_equal(content_make(&f->guild, &f->arena, text, false, &made, &detail), ERR_OK);
+	assert_true(str_find(made.text, STR("secret")) < 0 && str_find(made.text, STR("press@")) < 0);
+	assert_true(str_find(made.text, STR("[REDACTED_EMAIL]")) > 0);
+	assert_true(str_eq(made.redacted, STR("[\"EMAIL\"]")));
+	assert_true(made.marks->mention_count == 1 && str_eq(made.marks->mentions[0], STR("shown-bot")));
+	assert_true(made.marks->hashtag_count == 1 && str_eq(made.marks->hashtags[0], STR("#news")));
+
+	f->guild.settings.allowed_emails = STR(" press@guild.example, ,@open.example,");
+	assert_int_equal(content_make(&f->guild, &f->arena, text, false, &made, &detail), ERR_OK);
+	f->guild.settings = social_settings;
+	assert_true(str_find(made.text, STR("press@guild.example")) > 0 && str_find(made.text, STR("x@open.example")) > 0);
+	assert_true(str_find(made.text, STR("secret")) < 0);
+
+	assert_int_equal(content_make(&f->guild, &f->arena, text, true, &made, &detail), ERR_OK);
+	assert_true(str_eq(made.text, text) && str_eq(made.redacted, STR("[]")));
+	text = STR("nothing to hide");
+	assert_int_equal(content_make(&f->guild, &f->arena, text, false, &made, &detail), ERR_OK);
+	assert_true(made.text.at == text.at && str_eq(made.redacted, STR("[]")));
+}
+
+static void content_that_cannot_be_kept_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct content made;
+	const char *detail;
+	static char many[LIMIT_POST_CHARS * 2 + 1];
+	struct arena little;
+	memset(many, 'a', sizeof(many));
+	const struct str bad[] = {STR(""), STR(" \n"), STR("\xff"), str_make("a\0b", 3), str_make(many, LIMIT_POST_CHARS + 1)};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		detail = NULL;
+		assert_int_equal(content_make(&f->guild, &f->arena, bad[i], false, &made, &detail), ERR_INVALID);
+		assert_non_null(detail);
+	}
+	assert_int_equal(content_make(&f->guild, &f->arena, str_make(many, LIMIT_POST_CHARS), false, &made, &detail), ERR_OK);
+	/* Whatever there is of it. */
+	for (size_t i = 0; i + 10 <= LIMIT_POST_CHARS; i += 10) {
+		memcpy(many + i, "ab@cd.com ", 10);
+	}
+	assert_int_equal(content_make(&f->guild, &f->arena, str_make(many, LIMIT_POST_CHARS), false, &made, &detail), ERR_OK);
+	assert_true(str_find(made.text, STR("@")) < 0);
+	/* No memory to redact with: not kept. */
+	arena_init(&little, 64);
+	assert_int_not_equal(content_make(&f->guild, &little, STR("bob@secret.example"), false, &made, &detail), ERR_OK);
+	arena_fini(&little);
+}
+
 int main(void)
 {
 	log_set(LOG_OFF, false);
@@ -330,6 +532,11 @@ int main(void)
 		cmocka_unit_test(what_left_the_window_is_forgotten),
 		cmocka_unit_test(a_restart_keeps_them),
 		cmocka_unit_test(the_route_tells_what_is_left),
+		cmocka_unit_test(mentions_are_kept_once_and_in_order),
+		cmocka_unit_test(mentions_that_are_wrong_are_named),
+		cmocka_unit_test(mentions_have_a_limit),
+		cmocka_unit_test(content_is_redacted_before_it_is_read),
+		cmocka_unit_test(content_that_cannot_be_kept_is_refused),
 		cmocka_unit_test(rules_follow_maturity),
 	};
 	return cmocka_run_group_tests_name("social_base", tests, setup, fixture_close);
