@@ -11,6 +11,7 @@ enum err social_create(struct guild *guild, struct social **out)
 	}
 	social->guild = guild;
 	enum err err = channel_table_create(guild, &social->channels);
+	err = err == ERR_OK ? trend_table_create(guild, &social->trends) : err;
 	if (err != ERR_OK) {
 		social_destroy(out);
 	}
@@ -23,6 +24,7 @@ void social_destroy(struct social **social)
 		return;
 	}
 	channel_table_destroy(&(*social)->channels);
+	trend_table_destroy(&(*social)->trends);
 	mem_free(*social);
 	*social = NULL;
 }
@@ -36,4 +38,5 @@ void social_overlays(struct social *social, struct command_overlay out[SOCIAL_OV
 {
 	memset(out, 0, SOCIAL_OVERLAYS * sizeof(out[0]));
 	out[0] = channel_overlay(social);
+	out[1] = trend_overlay(social);
 }

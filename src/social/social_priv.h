@@ -22,6 +22,7 @@
 #include "social/visibility_rules.h"
 
 struct channel_table;
+struct trend_table;
 
 /* ---- words: each table ends with NULL; the number is the index plus one ---- */
 extern const char *const post_type_words[];      /* status insight question alert task command response announcement */
@@ -178,6 +179,10 @@ enum err reaction_list_json(struct guild *guild, struct db *db, int64_t post, st
 /* ---- trends (trend.c) ---- */
 /* On the writer: adds delta posts to a topic's hour; written before the commit, forgotten on rollback. ERR_MEMORY, ERR_LIMIT. */
 enum err trend_add(struct social *social, int64_t workspace, int64_t at_us, struct str topic, int delta) MUST_USE;
+/* The table's life; for social.c. */
+enum err trend_table_create(struct guild *guild, struct trend_table **out) MUST_USE;
+void trend_table_destroy(struct trend_table **table);
+struct command_overlay trend_overlay(struct social *social);
 
 /* ---- channels (channel.c): published tables ---- */
 struct channel {
