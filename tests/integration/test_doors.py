@@ -390,6 +390,10 @@ def operations(server):
     return [(method.upper(), path, op) for path, item in paths.items() for method, op in item.items()]
 
 
+def target_of(path):
+    return re.sub(r"\{[^}]+\}", NOBODY, path)
+
+
 class TestWho:
     @pytest.fixture(scope="class")
     def external(self, shared_server):
@@ -401,11 +405,13 @@ class TestWho:
         """T4, T5: never policy, maturity, keys, tokens or people, however mature it is."""
         _, client = external
         rows = operations(shared_server)
-        assert {path for _, path, op in rows if op["x-agents"]} == {"/v1/me", "/v1/ws", "/v1/events", "/v1/agents/{id}/decide"}
+        social = ("/v1/posts", "/v1/feed", "/v1/trending", "/v1/channels", "/v1/direct-messages", "/v1/blocks", "/v1/agents/{id}/rate-limit")
+        others = {path for _, path, op in rows if op["x-agents"] and not path.startswith(social)}
+        assert others == {"/v1/me", "/v1/ws", "/v1/events", "/v1/agents/{id}/decide"}
         for method, path, op in rows:
             if op["x-agents"] or {} in op["security"]:
                 continue
-            reply = client.request(method, path.replace("{id}", NOBODY), None if method in ("GET", "DELETE") else {})
+            reply = client.request(method, target_of(path), None if method in ("GET", "DELETE") else {})
             assert (reply.status, reply.code) == (403, "permission_denied"), (method, path, reply.text)
 
     def test_an_agent_is_itself(self, shared_server, external):
@@ -440,7 +446,7 @@ class TestWho:
         for method, path, op in operations(shared_server):
             if method == "GET" or op.get("x-role") == "viewer" or {} in op["security"]:
                 continue
-            reply = viewer.request(method, path.replace("{id}", NOBODY), None if method == "DELETE" else {})
+            reply = viewer.request(method, target_of(path), None if method == "DELETE" else {})
             assert (reply.status, reply.code) == (403, "permission_denied"), (method, path, reply.text)
         assert {(method, path) for method, path, op in operations(shared_server) if method != "GET" and op.get("x-role") == "viewer"} == {
             ("POST", "/v1/tokens"), ("DELETE", "/v1/tokens/{id}"), ("POST", "/v1/agents/{id}/decide")}
