@@ -356,6 +356,29 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	return identity_authenticate(guild->identity, token, wall_us, out);
 }
 
+/* To act as an agent takes its own token. Other names are a client's own business. */
+static enum err acts_as(void *ctx, const struct caller *caller, struct str user)
+{
+	struct guild *guild = ctx;
+	struct str named = user;
+	if (!app_user_agent(&named)) {
+		return ERR_OK;
+	}
+	const struct agent *agent = registry_find(guild->registry, guild, caller->workspace, named);
+	if (agent == NULL) {
+		return ERR_AGENT_NOT_FOUND;
+	}
+	return caller->role == ROLE_AGENT && caller->agent == agent->id ? ERR_OK : ERR_PERMISSION;
+}
+
+bool app_user_agent(struct str *user)
+{
+	static const struct str prefix = STR("agent:");
+	bool agent = str_starts(*user, prefix);
+	*user = agent ? str_sub(*user, prefix.len, user->len) : *user;
+	return agent;
+}
+
 static struct http_limits limits_of(const struct config *c)
 {
 	return (struct http_limits){.head_timeout_us = config_number(c, CONFIG_http_head_timeout),
@@ -387,6 +410,7 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .tables = route_tables,
 				       .ctx = guild,
 				       .authenticate = authenticate,
+				       .acts_as = acts_as,
 				       .limited = ops_limited,
 				       .secret = &guild->id_secret,
 				       .loop_count = guild->loop_count,

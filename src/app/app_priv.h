@@ -1,9 +1,9 @@
 /*
- * app_priv.h - what app.c and run.c share: the parts of a server that no feature sees.
+ * app_priv.h - what the files of app/ share: the parts of a server that no feature sees.
  *
- * For:     building (app.c), running and stopping (run.c).
+ * For:     building (app.c), running and stopping (run.c), the library (library_local.c).
  * Not for: other files.
- * Threads: the thread that creates and stops.
+ * Threads: the thread that creates and stops; app_user_agent on any.
  * Memory:  owned by struct guild, freed by app_destroy.
  */
 #ifndef GUILD_APP_APP_PRIV_H
@@ -51,5 +51,7 @@ bool app_ollama_there(void);
 void app_conn_abort(struct conn *conn, void *arg);
 /* Splits http.origins into app->origins. */
 void app_origins(const struct config *config, struct app *app);
+/* True for "agent:<id or handle>" as a user of the library; *user is then what stands behind the colon. */
+bool app_user_agent(struct str *user);
 
 #endif

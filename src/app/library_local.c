@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
+#include "app/app_priv.h"
 #include "app/library_priv.h"
 #include "base/check.h"
 #include "base/limits.h"
@@ -19,6 +21,7 @@ struct user_command {
 	struct command command; /* first */
 	struct library_call *call;
 	struct principal_new user;
+	struct str agent_name; /* of an agent's principal */
 };
 
 static void local_run(struct library *library, struct library_call *call, struct loop *loop);
@@ -28,7 +31,9 @@ static enum err settings_load(struct library *library, const char *dir, const st
 static enum err memory_dir_make(char *out, size_t cap, char *detail);
 static void memory_dir_remove(struct library *library);
 static void dispatch(struct library_call *call, struct loop *loop, const struct caller *caller);
-static void user_create(struct library_call *call, struct loop *loop, const struct caller *by);
+static void agent_run(struct library_call *call, struct loop *loop, const struct caller *by, struct str named);
+static void principal_run(struct library_call *call, struct loop *loop, const struct principal *principal);
+static void user_create(struct library_call *call, struct loop *loop, const struct caller *by, const struct agent *agent);
 static enum err user_create_apply(struct command *command, struct db *db);
 static void user_create_finish(struct command *command);
 static void refuse(struct library_call *call, enum err err);
@@ -95,16 +100,45 @@ static void local_run(struct library *library, struct library_call *call, struct
 		dispatch(call, loop, &caller);
 		return;
 	}
-	const struct principal *user = identity_external(guild->identity, identity_workspace(guild->identity), call->user);
-	if (user == NULL) {
-		user_create(call, loop, &caller);
+	struct str named = call->user;
+	if (app_user_agent(&named)) {
+		agent_run(call, loop, &caller, named);
 		return;
 	}
-	if (user->disabled_at_us != 0) {
+	const struct principal *user = identity_external(guild->identity, identity_workspace(guild->identity), call->user);
+	if (user == NULL) {
+		user_create(call, loop, &caller, NULL);
+	} else {
+		principal_run(call, loop, user);
+	}
+}
+
+/* What the embedding program says of its own agents is trusted, as what it says of its users is. */
+static void agent_run(struct library_call *call, struct loop *loop, const struct caller *by, struct str named)
+{
+	struct guild *guild = call->library->guild;
+	const struct agent *agent = registry_find(guild->registry, guild, by->workspace, named);
+	if (agent == NULL) {
+		refuse(call, ERR_AGENT_NOT_FOUND);
+		return;
+	}
+	const struct principal *principal = identity_agent(guild->identity, agent->id);
+	if (principal == NULL) {
+		user_create(call, loop, by, agent);
+	} else {
+		principal_run(call, loop, principal);
+	}
+}
+
+static void principal_run(struct library_call *call, struct loop *loop, const struct principal *principal)
+{
+	struct caller caller;
+
+	if (principal->disabled_at_us != 0) {
 		refuse(call, ERR_PERMISSION);
 		return;
 	}
-	identity_caller(user, &caller);
+	identity_caller(principal, &caller);
 	dispatch(call, loop, &caller);
 }
 
@@ -239,9 +273,9 @@ static void refuse(struct library_call *call, enum err err)
 	library_call_done(call, ERR_OK);
 }
 
-/* ---- users on first use ---- */
+/* ---- users and agents on first use ---- */
 
-static void user_create(struct library_call *call, struct loop *loop, const struct caller *by)
+static void user_create(struct library_call *call, struct loop *loop, const struct caller *by, const struct agent *agent)
 {
 	struct guild *guild = call->library->guild;
 	struct command *command = command_new(guild->commands, &user_create_row, &call->arena, loop, by, sizeof(struct user_command));
@@ -259,7 +293,15 @@ static void user_create(struct library_call *call, struct loop *loop, const stru
 		.name = call->user,
 		.external_id = call->user,
 	};
-	enum err err = command_submit(command, false);
+	if (agent != NULL) {
+		create->agent_name = arena_copy(&call->arena, agent->name);
+		create->user.agent = agent->id;
+		create->user.kind = PRINCIPAL_AGENT;
+		create->user.role = ROLE_AGENT;
+		create->user.name = create->agent_name;
+		create->user.external_id = STR_NONE;
+	}
+	enum err err = agent != NULL && create->agent_name.at == NULL ? ERR_MEMORY : command_submit(command, false);
 	if (err != ERR_OK) {
 		refuse(call, err);
 	}
@@ -277,6 +319,8 @@ static enum err user_create_apply(struct command *command, struct db *db)
 	}
 	struct id_text by = id_format(&guild->id_secret, ID_PRINCIPAL, command->caller.principal);
 	struct id_text id = id_format(&guild->id_secret, ID_PRINCIPAL, create->user.id);
+	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, create->user.agent);
+	struct str role = role_word(create->user.role);
 	struct audit_entry entry = {
 		.workspace = create->user.workspace,
 		.principal_id = id_str(&by),
@@ -285,12 +329,17 @@ static enum err user_create_apply(struct command *command, struct db *db)
 		.outcome = OUTCOME_CHANGED,
 		.start_us = now_us,
 		.end_us = now_us,
-		.change = arena_format(command->arena, "{\"user\":{\"id\":\"%s\",\"role\":\"member\"}}", id.text),
+		.change = arena_format(command->arena, "{\"user\":{\"id\":\"%s\",\"role\":\"%.*s\"}}", id.text, STR_FMT(role)),
 	};
+	if (create->user.agent != 0) {
+		entry.agent_id = id_str(&agent);
+		entry.agent_name = create->agent_name;
+	}
 	struct log_row row = {
 		.kinds = LOG_AUDIT,
 		.workspace = entry.workspace,
 		.principal = command->caller.principal,
+		.agent = create->user.agent,
 		.action = entry.action,
 		.outcome = entry.outcome,
 	};
@@ -305,14 +354,15 @@ static void user_create_finish(struct command *command)
 {
 	struct library_call *call = ((struct user_command *)command)->call;
 	struct guild *guild = call->library->guild;
-	struct caller caller;
+	int64_t agent = ((struct user_command *)command)->user.agent;
 
 	/* Of two first calls at once for one user, the second finds the name taken: the user is there then. */
-	const struct principal *user = identity_external(guild->identity, identity_workspace(guild->identity), call->user);
+	const struct principal *user = agent != 0
+		? identity_agent(guild->identity, agent)
+		: identity_external(guild->identity, identity_workspace(guild->identity), call->user);
 	if (user == NULL) {
 		refuse(call, command->result != ERR_OK ? command->result : ERR_INTERNAL);
 		return;
 	}
-	identity_caller(user, &caller);
-	dispatch(call, call->loop, &caller);
+	principal_run(call, call->loop, user);
 }

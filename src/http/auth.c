@@ -12,6 +12,16 @@ static struct str bearer(struct str value)
 	return str_trim(str_sub(value, scheme.len, value.len));
 }
 
+/* A library that is a client says whom its user means; the token alone says who that is, so that here it can only be refused. */
+static bool acts_as(struct http_request_private *priv)
+{
+	const struct http_options *options = &priv->home->server->options;
+	struct str user = options->acts_as ? http1_field(&priv->head, STR("X-Guild-User")) : STR_NONE;
+	enum err err = user.len ? options->acts_as(options->ctx, &priv->pub.caller, user) : ERR_OK;
+
+	return err == ERR_OK || http_request_refuse(priv, err, err == ERR_PERMISSION ? "The token is not that agent's own." : NULL);
+}
+
 /* False only when the answer could not be found out, or the request says it twice. */
 static bool sign_in(struct http_request_private *priv)
 {
@@ -37,6 +47,9 @@ static bool sign_in(struct http_request_private *priv)
 	priv->pub.signed_in = err == ERR_OK && caller->role != ROLE_NONE;
 	if (!priv->pub.signed_in) {
 		*caller = (struct caller){0};
+	}
+	if (priv->pub.signed_in) {
+		return acts_as(priv);
 	}
 	return err == ERR_OK || err == ERR_UNAUTHENTICATED || http_request_refuse(priv, err, NULL);
 }

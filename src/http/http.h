@@ -195,6 +195,8 @@ struct http_options {
 	void *ctx;                              /* given to handlers */
 	/* Looks up a bearer token. ERR_UNAUTHENTICATED. On the request's loop, must not block. */
 	enum err (*authenticate)(void *ctx, struct str token, int64_t wall_us, struct caller *out);
+	/* May the signed-in caller act as that user (header X-Guild-User)? Else the refusal. On the request's loop, must not block; may be NULL. */
+	enum err (*acts_as)(void *ctx, const struct caller *caller, struct str user);
 	/* A signed-in caller was turned away by the rate limit. action: of the route, static; NULL members are skipped. */
 	void (*limited)(void *ctx, struct loop *loop, const struct caller *caller, const char *action);
 	struct siphash_key *secret;             /* for ids in request ids; may be NULL */

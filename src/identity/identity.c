@@ -180,6 +180,13 @@ const struct principal *identity_external(struct identity *identity, int64_t wor
 	return identity_principal(identity, entry->principal);
 }
 
+const struct principal *identity_agent(struct identity *identity, int64_t agent)
+{
+	const struct name_entry *entry = overlay_get_published(&identity->tables[TABLE_NAMES], agent_key(identity, agent));
+	bool same = entry != NULL && entry->external_id.at == NULL && entry->agent == agent;
+	return same ? identity_principal(identity, entry->principal) : NULL;
+}
+
 void identity_quota_set(struct identity *identity, struct quota *quota)
 {
 	identity->quota = quota;

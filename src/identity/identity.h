@@ -48,6 +48,8 @@ enum err identity_authenticate(struct identity *identity, struct str token, int6
 const struct principal *identity_principal(struct identity *identity, int64_t id);
 /* A user by the name an embedding program gave it; NULL when unknown. */
 const struct principal *identity_external(struct identity *identity, int64_t workspace, struct str external_id);
+/* Whom an agent acts as; NULL until it first had a token or acted through the library. */
+const struct principal *identity_agent(struct identity *identity, int64_t agent);
 /* The first workspace (the only one until more can be made). */
 int64_t identity_workspace(const struct identity *identity);
 /* The first operator: whom calls of an embedding program act as that name no user. NULL before the first start. */

@@ -249,6 +249,20 @@ class TestConnecting:
             assert refused.code == "governance_blocked" and "blocked" in refused.error and refused.audit_id
             assert guild.AgentGovernanceService(db).can_perform_action(student.id, "delete").allowed is False
 
+    def test_to_be_an_agent_takes_its_own_token(self, make_server):
+        server = make_server()
+        with guild.open(server.url, token=server.token) as db:
+            scout, other = (db.ok("POST", "/v1/agents", {"name": name, "maturity": "intern", "kind": "external"})
+                            for name in ("Scout", "Other"))
+            token = db.ok("POST", f"/v1/agents/{scout.id}/tokens", {})["token"]
+            refused = db.request("GET", f"/v1/agents/{scout.id}/rate-limit", user="agent:scout")
+            assert (refused.status, refused.body.code) == (403, "permission_denied") and "token" in refused.body.detail
+            assert db.request("GET", "/v1/me", user="agent:nobody").body.code == "agent_not_found"
+        with guild.open(server.url, token=token) as db:
+            for name in (scout.id, "scout"):
+                assert db.ok("GET", f"/v1/agents/{scout.id}/rate-limit", user=f"agent:{name}")["maturity"] == "intern"
+            assert db.request("GET", f"/v1/agents/{other.id}/rate-limit", user=f"agent:{other.id}").status == 403
+
     def test_calls_run_beside_a_stream(self, make_server, provider):
         server = make_server(env={"GUILD_OPENAI_BASE_URL": provider.base_url, "GUILD_OPENAI_MODEL": "test-model"})
         provider.script({"deltas": ["a", "b"], "hold_after": 1})

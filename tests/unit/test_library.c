@@ -149,6 +149,42 @@ static void test_agents_and_decisions(void **state)
 	assert_int_equal(guild_close(&handle), GUILD_OK);
 }
 
+static int status_of(struct guild_handle *handle, const char *method, const char *target, const char *user, const char *said)
+{
+	struct guild_request request = {.method = method, .target = target, .user = user};
+	struct guild_reply reply;
+	assert_int_equal(guild_call(handle, &request, &reply), GUILD_OK);
+	if (said != NULL && strstr(reply.body, said) == NULL) {
+		fail_msg("%s is not in %s", said, reply.body);
+	}
+	int status = reply.status;
+	guild_reply_free(&reply);
+	return status;
+}
+
+static void test_calls_may_be_an_agents_own(void **state)
+{
+	(void)state;
+	struct guild_handle *handle = open_memory();
+	struct guild_reply reply;
+	char target[128], user[64];
+	assert_int_equal(guild_agent_create(handle, "Scout", "intern", NULL, &reply), GUILD_OK);
+	snprintf(user, sizeof(user), "agent:%.36s", strstr(reply.body, "\"id\":\"") + 6);
+	snprintf(target, sizeof(target), "/v1/agents/%s/rate-limit", user + 6);
+	guild_reply_free(&reply);
+	/* By id and by handle it is one principal, made once, and its role is not a person's. */
+	assert_int_equal(status_of(handle, "GET", target, user, "\"maturity\":\"intern\""), 200);
+	assert_int_equal(status_of(handle, "GET", target, "agent:scout", NULL), 200);
+	assert_int_equal(status_of(handle, "GET", "/v1/users", "agent:scout", "permission_denied"), 403);
+	assert_int_equal(status_of(handle, "GET", "/v1/audit?limit=100&action=create", NULL, "\"role\":\"agent\""), 200);
+	assert_int_equal(status_of(handle, "GET", target, "agent:nobody", "\"agent_not_found\""), 404);
+	assert_int_equal(status_of(handle, "GET", target, "agent:", "\"agent_not_found\""), 404);
+	assert_int_equal(status_of(handle, "GET", target, "agent:0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee", "\"agent_not_found\""), 404);
+	/* A name that only looks like it is a person's. */
+	assert_int_equal(status_of(handle, "GET", "/v1/me", "agents:scout", "\"role\":\"member\""), 200);
+	assert_int_equal(guild_close(&handle), GUILD_OK);
+}
+
 static void test_asynchronous_calls_end_once_through_dispatch(void **state)
 {
 	(void)state;
@@ -304,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_call_waits_for_its_reply),
 		cmocka_unit_test(test_chat_streams_to_the_waiting_thread),
 		cmocka_unit_test(test_agents_and_decisions),
+		cmocka_unit_test(test_calls_may_be_an_agents_own),
 		cmocka_unit_test(test_asynchronous_calls_end_once_through_dispatch),
 		cmocka_unit_test(test_cancel_and_close_end_calls),
 		cmocka_unit_test(test_fork_is_refused),
