@@ -1,7 +1,9 @@
 /*
  * fanout.c - one publisher, many subscribers of one topic: deliveries per second, or publish -> receive at a steady rate.
  *
- *   fanout --proto guild|redis|floor --address A [--token T] [--subscribers N] [--messages M] [--window W] [--rate R] [--pid SERVER]
+ *   fanout --proto guild|post|redis|floor --address A [--token T] [--subscribers N] [--messages M] [--window W] [--rate R] [--pid SERVER]
+ *
+ * post: the topic is global, and each message is a post made over HTTP: on disk before anybody hears of it.
  *
  * Without --rate at most W messages are under way (not yet received by everybody), which keeps each server below the point
  * where it drops a slow reader: what is measured is lossless. The k-th message that a subscriber gets is the k-th that was
@@ -20,7 +22,7 @@
 #define PAYLOAD_BYTES 128
 #define INPUT_BYTES 262144
 
-enum proto { PROTO_GUILD, PROTO_REDIS, PROTO_FLOOR };
+enum proto { PROTO_GUILD, PROTO_POST, PROTO_REDIS, PROTO_FLOOR };
 
 struct subscriber {
 	int fd;
@@ -44,6 +46,7 @@ struct run {
 	int64_t messages, window, published, delivered, bytes;
 	int64_t *sent_ns;
 	struct samples latency;
+	struct samples last; /* until the last subscriber had it */
 };
 
 /* ---- the three protocols ---- */
@@ -64,9 +67,10 @@ static void ws_say(int fd, const char *text)
 static int subscriber_open(struct run *run)
 {
 	char answer[4096];
-	if (run->proto == PROTO_GUILD) {
+	if (run->proto == PROTO_GUILD || run->proto == PROTO_POST) {
 		int fd = ws_connect(run->address, "/v1/ws", run->token, "guild.v1");
-		ws_say(fd, "{\"type\":\"subscribe\",\"topics\":[\"bench\"]}");
+		ws_say(fd, run->proto == PROTO_POST ? "{\"type\":\"subscribe\",\"topics\":[\"global\"]}"
+						    : "{\"type\":\"subscribe\",\"topics\":[\"bench\"]}");
 		read_until(fd, answer, sizeof(answer), "\"ok\"");
 		return fd;
 	}
@@ -93,6 +97,15 @@ static void publisher_open(struct run *run)
 			(size_t)snprintf(text, sizeof(text), "*3\r\n$7\r\nmessage\r\n$5\r\nbench\r\n$%d\r\n%s\r\n", PAYLOAD_BYTES, payload);
 		return;
 	}
+	if (run->proto == PROTO_POST) {
+		int len = snprintf(text, sizeof(text), "{\"content\":\"%s\"}", payload);
+		run->publisher.fd = tcp_connect(run->address);
+		run->frame_len = (size_t)snprintf(run->frame, 2048,
+						  "POST /v1/posts HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
+						  "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+						  run->token, len, text);
+		return;
+	}
 	bool guild = run->proto == PROTO_GUILD;
 	run->publisher.fd = guild ? ws_connect(run->address, "/v1/ws", run->token, "guild.v1") : ws_connect(run->address, "/publish", NULL, NULL);
 	snprintf(text, sizeof(text),
@@ -110,6 +123,9 @@ static void delivered(struct run *run, struct subscriber *subscriber, int64_t no
 	samples_add(&run->latency, now - run->sent_ns[subscriber->received]);
 	subscriber->received++;
 	run->delivered++;
+	if (run->delivered % run->count == 0) {
+		samples_add(&run->last, now - run->sent_ns[run->delivered / run->count - 1]);
+	}
 }
 
 /* Counts WebSocket frames; their content is of no interest. */
@@ -161,7 +177,7 @@ static void receive(struct run *run, struct subscriber *subscriber)
 	}
 	if (subscriber->publisher) {
 		input[n < INPUT_BYTES ? n : INPUT_BYTES - 1] = 0;
-		if (strstr((char *)input, "\"error\"") != NULL) {
+		if (strstr((char *)input, "\"error\"") != NULL || strstr((char *)input, "\"status\":4") != NULL) {
 			die("refused: %s", (char *)input + 2);
 		}
 		return;
@@ -228,7 +244,7 @@ static void watch(struct run *run, struct subscriber *subscriber)
 
 static enum proto proto_read(const char *word)
 {
-	return strcmp(word, "guild") == 0 ? PROTO_GUILD : strcmp(word, "redis") == 0 ? PROTO_REDIS : PROTO_FLOOR;
+	return strcmp(word, "guild") == 0 ? PROTO_GUILD : strcmp(word, "post") == 0 ? PROTO_POST : strcmp(word, "redis") == 0 ? PROTO_REDIS : PROTO_FLOOR;
 }
 
 int main(int argc, char **argv)
@@ -248,6 +264,7 @@ int main(int argc, char **argv)
 	run.subscribers = must_alloc((size_t)run.count * sizeof(struct subscriber));
 	run.sent_ns = must_alloc((size_t)run.messages * sizeof(int64_t));
 	samples_init(&run.latency, 4000000);
+	samples_init(&run.last, (size_t)run.messages);
 	for (int i = 0; i < run.count; i++) {
 		run.subscribers[i].fd = subscriber_open(&run);
 		watch(&run, &run.subscribers[i]);
@@ -260,9 +277,9 @@ int main(int argc, char **argv)
 	double seconds = (double)(now_ns() - begin) / 1e9;
 	cpu = pid != 0 ? process_cpu_ns(pid) - cpu : 0;
 	printf("{\"deliveries\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"server_cpu_ns_each\":%.1f,\"wire_bytes_each\":%.1f,\"p50_us\":%.1f,"
-	       "\"p99_us\":%.1f,\"max_us\":%.1f}\n",
+	       "\"p99_us\":%.1f,\"max_us\":%.1f,\"last_p50_us\":%.1f,\"last_p99_us\":%.1f}\n",
 	       (long long)run.delivered, seconds, (double)run.delivered / seconds, (double)cpu / (double)run.delivered,
 	       (double)run.bytes / (double)run.delivered, samples_us(&run.latency, 0.5), samples_us(&run.latency, 0.99),
-	       samples_us(&run.latency, 1));
+	       samples_us(&run.latency, 1), samples_us(&run.last, 0.5), samples_us(&run.last, 0.99));
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * load.c - HTTP requests over kept connections, one at a time on each, and what they took.
  *
- *   load --address A --connections N --seconds S --path P [--token T] [--body JSON] [--session] [--rate R] [--pid SERVER] [--count N]
+ *   load --address A --connections N --seconds S --path P [--token T] [--body JSON] [--method M] [--session] [--rate R] [--pid SERVER] [--count N]
  *
  * Closed loop unless --rate says how many requests start each second: then latency counts from the moment a request was
  * due, so that a server that stalls is not spared. --session: from its second request on, each connection goes on with the
@@ -37,7 +37,7 @@ struct client {
 };
 
 struct run {
-	const char *address, *path, *token, *body;
+	const char *address, *path, *token, *body, *method;
 	bool session;
 	int epoll_fd;
 	int64_t end_ns, step_ns, next_ns, count_max;
@@ -61,7 +61,8 @@ static void request_make(struct run *run, struct client *client, const char *ses
 		snprintf(body, sizeof(body), "%s", run->body);
 	}
 	client->request_len = (size_t)snprintf(
-		client->request, REQUEST_BYTES, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s", run->body != NULL ? "POST" : "GET", run->path,
+		client->request, REQUEST_BYTES, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s",
+		run->method != NULL ? run->method : run->body != NULL ? "POST" : "GET", run->path,
 		run->address, run->token != NULL ? "Authorization: Bearer " : "", run->token != NULL ? run->token : "",
 		run->token != NULL ? "\r\n" : "", run->body != NULL ? "Content-Type: application/json\r\n" : "\r\n");
 	if (run->body != NULL) {
@@ -293,6 +294,7 @@ int main(int argc, char **argv)
 		.path = option_text(argc, argv, "path", "/healthz"),
 		.token = option_text(argc, argv, "token", NULL),
 		.body = option_text(argc, argv, "body", NULL),
+		.method = option_text(argc, argv, "method", NULL),
 		.session = option_given(argc, argv, "session"),
 		.client_count = (int)option_number(argc, argv, "connections", 16),
 	};

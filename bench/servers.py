@@ -111,7 +111,14 @@ class Guild(Process):
         return False
 
     def get(self, path, token=True):
-        request = urllib.request.Request(f"http://{self.address}{path}")
+        return self.open(urllib.request.Request(f"http://{self.address}{path}"), token)
+
+    def ask(self, method, path, body):
+        request = urllib.request.Request(f"http://{self.address}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"},
+                                         method=method)
+        return json.loads(self.open(request))
+
+    def open(self, request, token=True):
         if token:
             request.add_header("Authorization", f"Bearer {self.token}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
