@@ -30,7 +30,7 @@
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
 static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, identity_routes,
-							 key_routes,	   session_routes, social_rate_routes,
+							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes,
 							 ops_routes,	   NULL};
 
