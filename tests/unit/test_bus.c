@@ -305,6 +305,94 @@ static void interest_says_which_loops(void **state)
 	assert_null(event);
 }
 
+static uint64_t notes;
+
+static bool count_notes(void *arg, uint64_t number)
+{
+	(void)arg;
+	(void)number;
+	notes++;
+	return false;
+}
+
+/* What a publish costs a loop is one note, and that is the only memory it takes. */
+static void publishing_wakes_only_loops_that_care(void **state)
+{
+	struct listener listeners[LOOPS][8];
+	char topic[8];
+	(void)state;
+	for (int l = 0; l < LOOPS; l++) {
+		for (int t = 0; t < 8; t++) {
+			listener_init(&listeners[l][t]);
+		}
+	}
+	for (unsigned round = 0; round < 400; round++) {
+		unsigned t = round * 7 % 8, l = round * 5 % LOOPS;
+		struct listener *changed = &listeners[l][t];
+		snprintf(topic, sizeof(topic), "t%u", t);
+		if (changed->subscriber.topic_count == 0) {
+			subscribe((int)l, changed, topic);
+		} else {
+			assert_true(bus_unsubscribe(bus, loops[l], &changed->subscriber, str_of(topic)));
+		}
+		unsigned first = round % 8, second = round * 3 % 8;
+		char topics[16];
+		snprintf(topics, sizeof(topics), "t%u t%u", first, second);
+		struct bus_event *event = event_of(round + 1, topics);
+		uint64_t interest = bus_interest(bus, event);
+		for (int i = 0; i < LOOPS; i++) {
+			bool cares = listeners[i][first].subscriber.topic_count + listeners[i][second].subscriber.topic_count > 0;
+			/* Names that share a slot may wake a loop in vain, but none that cares is left asleep. */
+			assert_true(!cares || (interest >> i & 1) != 0);
+		}
+		notes = 0;
+		mem_hook_set(count_notes, NULL);
+		bus_publish_take(bus, event);
+		mem_hook_set(NULL, NULL);
+		assert_int_equal(notes, __builtin_popcountll(interest));
+		turn_all();
+		for (int i = 0; i < LOOPS; i++) {
+			for (unsigned n = 0; n < 8; n++) {
+				bool mine = listeners[i][n].subscriber.topic_count > 0 && (n == first || n == second);
+				assert_int_equal(listeners[i][n].last == round + 1, mine);
+			}
+		}
+	}
+	for (int l = 0; l < LOOPS; l++) {
+		for (int t = 0; t < 8; t++) {
+			bus_unsubscribe_all(bus, loops[l], &listeners[l][t].subscriber);
+		}
+	}
+	struct bus_event *nobody = event_of(1000, "t0 t1 t2 t3 t4 t5 t6 t7");
+	assert_int_equal(bus_interest(bus, nobody), 0);
+	bus_event_drop(&nobody);
+}
+
+/* AC-149, AC-150: neither a part of a name nor a pattern is that name. */
+static void names_match_whole_or_not_at_all(void **state)
+{
+	static const char *const names[] = {"a", "A", "aa", "a:", ":a", "a:b", "a:b:c", "a.b", "a/b", "a/", "agent:1", "agent:11", "agent:", "agent",
+					    "1", "global", "globa", "global.", "..", "-"};
+	enum { NAMES = sizeof(names) / sizeof(names[0]) };
+	struct listener listeners[NAMES];
+	(void)state;
+	for (int i = 0; i < NAMES; i++) {
+		listener_init(&listeners[i]);
+		subscribe(i % LOOPS, &listeners[i], names[i]);
+	}
+	for (int i = 0; i < NAMES; i++) {
+		publish(i + 1, names[i]);
+		turn_all();
+		for (int k = 0; k < NAMES; k++) {
+			assert_int_equal(listeners[k].last, k <= i ? k + 1 : 0);
+			assert_int_equal(listeners[k].count, k <= i);
+		}
+	}
+	for (int i = 0; i < NAMES; i++) {
+		bus_unsubscribe_all(bus, loops[i % LOOPS], &listeners[i].subscriber);
+	}
+}
+
 /* ---- threads ---- */
 
 enum { ROUNDS = 3000 };
@@ -698,6 +786,8 @@ int main(void)
 		CASE(the_own_loop_hears_at_once_the_others_in_order),
 		CASE(topics_hashed_before_are_found),
 		CASE(interest_says_which_loops),
+		CASE(publishing_wakes_only_loops_that_care),
+		CASE(names_match_whole_or_not_at_all),
 		CASE(each_publishers_order_is_kept_on_all_loops),
 		CASE(events_keep_copies_and_render_once),
 		CASE(malformed_events_are_refused),
