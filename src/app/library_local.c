@@ -25,6 +25,7 @@ struct user_command {
 };
 
 static void local_run(struct library *library, struct library_call *call, struct loop *loop);
+static void local_cancel(struct library_call *call);
 static struct loop *local_loop_of(struct library *library);
 static void local_stop(struct library *library);
 static enum err settings_load(struct library *library, const char *dir, const struct guild_options *options, char *detail);
@@ -39,10 +40,10 @@ static void user_create_finish(struct command *command);
 static void refuse(struct library_call *call, enum err err);
 static void sink_reply(void *ctx, int status, struct str content_type, struct str body);
 static void sink_begin(void *ctx);
-static void sink_bytes(void *ctx, struct str text);
+static enum err sink_bytes(void *ctx, struct str text);
 static void sink_end(void *ctx);
 
-static const struct library_door local_door = {.run = local_run, .loop_of = local_loop_of, .stop = local_stop};
+static const struct library_door local_door = {.run = local_run, .cancel = local_cancel, .loop_of = local_loop_of, .stop = local_stop};
 
 static const struct command_row user_create_row = {
 	.name = "user_create", .action = "create", .apply = user_create_apply, .finish = user_create_finish};
@@ -140,6 +141,12 @@ static void principal_run(struct library_call *call, struct loop *loop, const st
 	}
 	identity_caller(principal, &caller);
 	dispatch(call, loop, &caller);
+}
+
+/* Runs go to their end; a stream of events has none. */
+static void local_cancel(struct library_call *call)
+{
+	http_local_hang_up(call->library->guild->http, call->loop, call);
 }
 
 static void local_stop(struct library *library)
@@ -241,9 +248,11 @@ static void sink_begin(void *ctx)
 	library_call_head(ctx, 200, STR("text/event-stream"), true);
 }
 
-static void sink_bytes(void *ctx, struct str text)
+static enum err sink_bytes(void *ctx, struct str text)
 {
-	library_call_bytes(ctx, text);
+	struct library_call *call = ctx;
+	library_call_bytes(call, text);
+	return call->broken;
 }
 
 static void sink_end(void *ctx)

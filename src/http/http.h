@@ -234,12 +234,14 @@ struct http_local_sink {
 	void (*reply)(void *ctx, int status, struct str content_type, struct str body);
 	/* A stream began; then each chunk's SSE text; then end. Exactly one of reply or begin..end comes. */
 	void (*stream_begin)(void *ctx);
-	void (*stream_bytes)(void *ctx, struct str sse_text);
+	enum err (*stream_bytes)(void *ctx, struct str sse_text); /* an error ends a stream that has no end of its own (HTTP_ENDLESS) */
 	void (*stream_end)(void *ctx);
 	void *ctx;
 };
 /* On loop. Dispatches with caller already known. Strs are copied. The sink's calls come on the loop, also before this returns. */
 void http_local_dispatch(struct http_server *server, struct loop *loop, struct str method, struct str target, struct str body,
 			 struct str accept, const struct caller *caller, const struct http_local_sink *sink);
+/* On the same loop: nobody listens to the sink of that ctx any more. A stream without an end of its own ends; anything else goes on. */
+void http_local_hang_up(struct http_server *server, struct loop *loop, const void *sink_ctx);
 
 #endif

@@ -69,6 +69,7 @@ struct http_loop {
 	struct http_server *server;
 	struct loop *loop;
 	struct list conns;
+	struct list locals;  /* requests without a socket, until they are released */
 	struct http_request_private *pool;
 	unsigned pool_count;
 	size_t live; /* requests taken and not released */
@@ -133,6 +134,7 @@ struct http_request_private {
 	struct http_loop *home;
 	struct http_conn *conn; /* NULL: local, or the client is gone */
 	struct http_request_private *next;
+	struct list local_link; /* in the loop's locals */
 	const struct http_node *node;
 	enum err refusal;          /* decided at the head, answered after the body */
 	const char *refusal_detail;
@@ -145,7 +147,7 @@ struct http_request_private {
 	struct http_local_sink sink;
 	bool keep_alive, close, head_only, options_only, has_body;
 	bool dispatched, ended, streaming, limited, cache_control;
-	bool revoked; /* its token was, while the handler had it */
+	bool revoked; /* its token was, or its listener is gone, while the handler had it */
 	/* kept from request to request */
 	struct buf body_bytes;
 	struct buf headers; /* rendered lines of http_reply_header */
@@ -182,6 +184,8 @@ void http_stream_drained(struct http_request_private *priv);
 void http_stream_cut(struct http_request_private *priv);
 /* The connection is gone. Releases the request. */
 void http_stream_closed(struct http_request_private *priv);
+/* A local request whose stream has no end of its own, wanted no more: ends the stream, or lets none begin. */
+void http_stream_local_cut(struct http_request_private *priv);
 /* The server is stopping. */
 void http_stream_drain(struct http_request_private *priv);
 void http_websocket_input(struct websocket *socket, struct str *rest);

@@ -43,6 +43,7 @@ void http_local_dispatch(struct http_server *server, struct loop *loop, struct s
 	}
 	priv->sink = *sink;
 	priv->pub.local = true;
+	list_push(&home->locals, &priv->local_link);
 	priv->pub.caller = *caller;
 	priv->pub.signed_in = caller->role != ROLE_NONE;
 	if (body.len) {
@@ -56,4 +57,16 @@ void http_local_dispatch(struct http_server *server, struct loop *loop, struct s
 		http_request_admit(priv);
 	}
 	http_request_run(priv);
+}
+
+void http_local_hang_up(struct http_server *server, struct loop *loop, const void *sink_ctx)
+{
+	struct http_loop *home = http_server_home(server, loop);
+
+	for (struct list *node = home->locals.next; node != &home->locals; node = node->next) {
+		struct http_request_private *priv = container_of(node, struct http_request_private, local_link);
+		if (priv->sink.ctx == sink_ctx) {
+			http_stream_local_cut(priv);
+		}
+	}
 }

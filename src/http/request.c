@@ -57,6 +57,7 @@ struct http_request_private *http_request_take(struct http_loop *home)
 	priv->head.field_count = 0;
 	priv->body_bytes.bytes_max = home->server->options.body_bytes_max;
 	list_init(&priv->task.link);
+	list_init(&priv->local_link);
 	id_make(home, priv->pub.request_id);
 	return priv;
 }
@@ -76,6 +77,7 @@ void http_request_release(struct http_request_private *priv)
 	}
 	struct http_loop *home = priv->home;
 	home->live--;
+	list_remove(&priv->local_link);
 	if (home->pool_count >= HTTP_POOL_REQUESTS) {
 		arena_fini(&priv->pub.arena);
 		buf_fini(&priv->body_bytes);

@@ -60,6 +60,7 @@ enum err http_server_create(const struct http_options *options, struct http_serv
 	for (unsigned i = 0; i < loops; i++) {
 		server->loops[i].server = server;
 		list_init(&server->loops[i].conns);
+		list_init(&server->loops[i].locals);
 	}
 	enum err err = http_router_create(options->tables, &server->router);
 	if (!err) {
@@ -129,7 +130,7 @@ static struct http_conn *conn_of(struct list *node)
 	return container_of(node, struct http_conn, link);
 }
 
-/* Closed connections leave the list later, so that it does not change while it is walked. */
+/* Closed connections leave the list later, so that it does not change while it is walked; so do local requests. */
 void http_server_drain(struct http_server *server, struct loop *loop)
 {
 	struct http_loop *home = http_server_home(server, loop);
@@ -144,6 +145,9 @@ void http_server_drain(struct http_server *server, struct loop *loop)
 		} else if (c->state == HTTP_CONN_WEBSOCKET) {
 			websocket_close(c->socket, err_row(ERR_GOING_AWAY)->ws_close, STR("the server is stopping: retry"));
 		}
+	}
+	for (struct list *node = home->locals.next; node != &home->locals; node = node->next) {
+		http_stream_local_cut(container_of(node, struct http_request_private, local_link));
 	}
 }
 

@@ -75,6 +75,9 @@ static enum err start_local(struct http_request_private *priv)
 {
 	priv->streaming = true;
 	priv->sink.stream_begin(priv->sink.ctx);
+	if (priv->revoked) {
+		http_stream_end(&priv->stream);
+	}
 	return ERR_OK;
 }
 
@@ -153,7 +156,9 @@ enum err http_stream_send_take(struct http_stream *stream, struct frame *frame)
 	}
 	stream->sent_us = loop_now_us(priv->home->loop);
 	if (priv->pub.local) {
-		priv->sink.stream_bytes(priv->sink.ctx, chunk_text(frame_str(frame)));
+		enum err told = priv->sink.stream_bytes(priv->sink.ctx, chunk_text(frame_str(frame)));
+		/* A run goes to its end all the same, and the end tells. */
+		err = priv->pub.route->flags & HTTP_ENDLESS ? told : ERR_OK;
 		frame_drop(&frame);
 	} else if (stream->plain) {
 		err = send_chunk(priv, frame_str(frame));
@@ -219,6 +224,17 @@ void http_stream_drain(struct http_request_private *priv)
 	}
 	if (priv->pub.route->flags & HTTP_ENDLESS) {
 		http_stream_end(&priv->stream);
+	}
+}
+
+void http_stream_local_cut(struct http_request_private *priv)
+{
+	bool is_endless = priv->pub.route && priv->pub.route->flags & HTTP_ENDLESS;
+
+	if (is_endless && priv->streaming) {
+		http_stream_end(&priv->stream);
+	} else if (is_endless) {
+		priv->revoked = true;
 	}
 }
 

@@ -262,9 +262,9 @@ class TestLibrary:
         async def both(db):
             seen, ready = [], asyncio.Event()
 
-            def on_event(name, data):
-                seen.append((name, data))
-                if name == "recovered" or data.get("event", {}).get("data") == "last":
+            def on_event(message):
+                seen.append(message)
+                if message["type"] == "recovered" or message["event"]["data"] == "last":
                     ready.set()
             listening = asyncio.ensure_future(db.arequest("GET", "/v1/events?topics=room,global&after=0", stream=True, on_event=on_event))
             await asyncio.wait_for(ready.wait(), 10)
@@ -275,13 +275,17 @@ class TestLibrary:
             listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
-            return [data["event"]["data"] for name, data in seen if name == "event" and data["event"]["type"] == "x.test"]
+            return [m["event"]["data"] for m in seen if m["type"] == "event" and m["event"]["type"] == "x.test"]
         with guild.open(":memory:") as db:
             assert asyncio.run(both(db)) == [{"n": 1}, "last"]
 
 
 class Follower(threading.Thread):
-    """Listens to topics over one door and comes back by offset whenever the connection is gone; keeps all it saw."""
+    """Listens to topics over one door and comes back by offset whenever the connection is gone; keeps all it saw.
+
+    A socket has topics unasked, so that live events of theirs may come before the missed ones: until `recovered` nothing counts as
+    seen, and what a connection brought that was cut before is asked for again.
+    """
 
     def __init__(self, server, topics, door, begin):
         super().__init__(daemon=True)
@@ -303,11 +307,18 @@ class Follower(threading.Thread):
         if message["type"] == "gap":
             self.gaps.append(message)
         elif message["type"] == "event":
-            self.seen.append((message["offset"], message["event"]["data"]["id"], message["event"]["data"]["revision"]))
+            self.early.append((message["offset"], message["event"]["data"]["id"], message["event"]["data"]["revision"]))
+        elif message["type"] == "recovered":
+            self.recovered = True
             self.cursor = (message["epoch"], message["offset"])
+        if self.recovered and self.early:
+            self.seen += sorted(self.early) if message["type"] == "recovered" else self.early
+            self.cursor = (self.cursor[0], max(self.cursor[1], self.seen[-1][0]))
+            self.early = []
 
     def follow_socket(self):
         epoch, offset = self.cursor
+        self.early, self.recovered = [], False
         with self.server.ws() as socket:
             answer = socket.ask({"type": "subscribe", "topics": self.topics, "after": {"epoch": epoch, "offset": offset}})
             assert answer["type"] == "ok", answer
@@ -320,6 +331,7 @@ class Follower(threading.Thread):
                     continue
 
     def follow_stream(self):
+        self.early, self.recovered = [], True
         with listen(self.server, self.topics, last="%d:%d" % self.cursor) as stream:
             assert stream.is_stream, stream.reply
             self.connections += 1

@@ -50,7 +50,9 @@ static const struct http_member number[] = {{.name = "n", .kind = HTTP_INT, .req
 static const struct http_route table[] = {
 	{.method = HTTP1_GET, .path = "/ok", .flags = HTTP_OPEN, .handle = row_ok},
 	{.method = HTTP1_GET, .path = "/stream", .role_min = ROLE_VIEWER, .handle = row_stream},
+	{.method = HTTP1_GET, .path = "/events", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .handle = row_stream},
 	{.method = HTTP1_POST, .path = "/stream", .role_min = ROLE_MEMBER, .body = number, .handle = row_stream},
+	{.method = HTTP1_GET, .path = "/events-later", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .handle = row_later},
 	{.method = HTTP1_GET, .path = "/later", .role_min = ROLE_VIEWER, .handle = row_later},
 	{.method = HTTP1_GET, .path = "/ws", .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_ok},
 	{.path = NULL},
@@ -390,6 +392,7 @@ static void the_loop_ends_with_everything_open(void **state)
 
 struct heard {
 	int replies, begins, ends;
+	enum err refuses;
 	int status;
 	char type[64];
 	char text[4096];
@@ -410,11 +413,12 @@ static void heard_begin(void *ctx)
 	((struct heard *)ctx)->begins++;
 }
 
-static void heard_bytes(void *ctx, struct str sse_text)
+static enum err heard_bytes(void *ctx, struct str sse_text)
 {
 	struct heard *heard = ctx;
 
 	strncat(heard->text, sse_text.at, sse_text.len);
+	return heard->refuses;
 }
 
 static void heard_end(void *ctx)
@@ -484,6 +488,44 @@ static void local_streams(void **state)
 	assert_int_equal(heard.status, 503);
 }
 
+/* One that has no end of its own ends when nobody listens, when it is refused, or with the server; others go on. */
+static void endless_local_streams(void **state)
+{
+	static int nobody;
+
+	local("GET", "/events", NULL, ROLE_MEMBER);
+	http_local_hang_up(fx.server, fx.loop, &nobody);
+	assert_int_equal(send_event("1", "e", "d"), ERR_OK);
+	http_local_hang_up(fx.server, fx.loop, &heard);
+	http_local_hang_up(fx.server, fx.loop, &heard);
+	assert_int_equal(heard.ends, 1);
+	assert_int_equal(send_event("2", "e", "d"), ERR_END);
+	wait_for(NULL, fx.stream_closed == 1);
+	local("GET", "/events", NULL, ROLE_MEMBER);
+	heard.refuses = ERR_LIMIT;
+	assert_int_equal(send_event("1", "e", "d"), ERR_LIMIT);
+	http_stream_end(fx.stream);
+	wait_for(NULL, fx.stream_closed == 2);
+	local("GET", "/stream", NULL, ROLE_MEMBER);
+	heard.refuses = ERR_LIMIT;
+	http_local_hang_up(fx.server, fx.loop, &heard);
+	assert_int_equal(heard.ends, 0);
+	assert_int_equal(send_event("1", "e", "d"), ERR_OK);
+	http_stream_end(fx.stream);
+	wait_for(NULL, fx.stream_closed == 3);
+	/* Nobody listens any more before it begins. */
+	local("GET", "/events-later", NULL, ROLE_MEMBER);
+	http_local_hang_up(fx.server, fx.loop, &heard);
+	row_stream(fx.kept, NULL);
+	assert_int_equal(heard.begins, 1);
+	assert_int_equal(heard.ends, 1);
+	wait_for(NULL, fx.stream_closed == 4);
+	local("GET", "/events", NULL, ROLE_MEMBER);
+	http_server_drain(fx.server, fx.loop);
+	assert_int_equal(heard.ends, 1);
+	wait_for(NULL, fx.stream_closed == 5);
+}
+
 /* ---- without memory ---- */
 
 static bool fail_at(void *arg, uint64_t number)
@@ -546,6 +588,7 @@ int main(void)
 		row(the_loop_ends_with_everything_open),
 		row(local_requests_pass_the_same_checks),
 		row(local_streams),
+		row(endless_local_streams),
 		row(every_allocation_may_fail),
 	};
 
