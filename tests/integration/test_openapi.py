@@ -169,6 +169,17 @@ def compare_channels(document, server, user):
     document.reply(user, "DELETE", "/v1/channels/{id}/members/{member}", id=made["id"], member="me")
 
 
+def compare_posts(document, server, user):
+    agent = server.agent("Schema posts")
+    made = document.reply(user, "POST", "/v1/posts", {
+        "content": "#one @schema-posts ann@example.org", "mentions": [{"kind": "task", "id": "T-1"}]})
+    assert len(made["mentions"]) == 2 and made["redacted"] and agent["id"] in str(made["mentions"])
+    document.reply(server, "POST", "/v1/posts/{id}/replies", {"content": "heard", "type": "insight"}, id=made["id"])
+    document.reply(user, "GET", "/v1/posts/{id}", id=made["id"])
+    assert len(document.reply(user, "GET", "/v1/posts/{id}/replies", id=made["id"])["items"]) == 1
+    document.reply(user, "DELETE", "/v1/posts/{id}", id=made["id"])
+
+
 def compare_server(document, server, user):
     for client in (server, user, server.anonymous()):
         document.reply(client, "GET", "/healthz")
@@ -206,6 +217,7 @@ def test_every_row(server_with_provider, provider):
     session = compare_runs(document, server, user, provider)
     compare_sessions(document, user, session)
     compare_channels(document, server, user)
+    compare_posts(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -263,7 +275,10 @@ def test_lists_have_their_bounds(shared_server):
         shared_server.post("/v1/keys", {"provider": name.split()[1], "key": "sk-0123456789ab"}).ok(201)
         channel = shared_server.post("/v1/channels", {"name": name.split()[1]}).ok(200, 201)["id"]
         shared_server.put(f"/v1/channels/{channel}/members/" + shared_server.second_user().id).ok(200)
-    ids = {"/v1/channels/{id}/members": channel}
+    post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]
+    for _ in range(2):
+        shared_server.post(f"/v1/posts/{post}/replies", {"content": "x"}).ok(201)
+    ids = {"/v1/channels/{id}/members": channel, "/v1/posts/{id}/replies": post}
     session = shared_server.items("/v1/sessions")[0]["id"]
     lists = [path for (method, path), op in document.operations.items() if any(p["name"] == "cursor" for p in op["parameters"])]
     assert len(lists) >= 9
