@@ -113,6 +113,7 @@ CREATE TABLE direct_message (
 	recipient_deleted $INT NOT NULL CHECK (recipient_deleted IN (0, 1))
 ) $TABLE_END;
 CREATE INDEX direct_message_inbox ON direct_message (recipient, id) WHERE recipient_deleted = 0;
+CREATE INDEX direct_message_sent ON direct_message (sender, id) WHERE sender_deleted = 0;
 CREATE INDEX direct_message_thread ON direct_message (sender, recipient, id);
 CREATE INDEX direct_message_unread ON direct_message (recipient, id) WHERE read_at IS NULL AND recipient_deleted = 0;
 

@@ -134,6 +134,9 @@ static enum err page_end(struct query *query)
 		json_null(&query->json);
 	}
 	json_put_bool(&query->json, STR("has_more"), query->more);
+	if (query->members.at != NULL) {
+		json_raw(&query->json, query->members);
+	}
 	json_object_end(&query->json);
 	return err;
 }

@@ -35,6 +35,7 @@ struct query {
 	int limit, count;
 	bool more;       /* set by run when it stopped before the end */
 	int64_t last[2]; /* set by query_mark */
+	struct str members; /* set by run: further members of a list's reply, JSON text without braces; at NULL: none */
 };
 
 /* For one object: run writes it, its error answers instead. NULL: the request has been answered. */

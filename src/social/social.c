@@ -1,6 +1,6 @@
 /* social.c - the layer as one thing: making its parts, loading them, ending them. */
 #include "base/mem.h"
-#include "social/social_priv.h"
+#include "social/message_priv.h"
 
 enum err social_create(struct guild *guild, struct social **out)
 {
@@ -12,6 +12,7 @@ enum err social_create(struct guild *guild, struct social **out)
 	social->guild = guild;
 	enum err err = channel_table_create(guild, &social->channels);
 	err = err == ERR_OK ? trend_table_create(guild, &social->trends) : err;
+	err = err == ERR_OK ? message_delivered_create(social) : err;
 	if (err != ERR_OK) {
 		social_destroy(out);
 	}
@@ -25,6 +26,7 @@ void social_destroy(struct social **social)
 	}
 	channel_table_destroy(&(*social)->channels);
 	trend_table_destroy(&(*social)->trends);
+	message_delivered_destroy(*social);
 	mem_free(*social);
 	*social = NULL;
 }

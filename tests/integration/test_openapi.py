@@ -180,6 +180,20 @@ def compare_posts(document, server, user):
     document.reply(user, "DELETE", "/v1/posts/{id}", id=made["id"])
 
 
+def compare_messages(document, server, user):
+    agent, other = server.agent("Schema friend"), server.second_user()
+    ids = [document.reply(user, "POST", "/v1/direct-messages", {**to, "content": "hello"})["id"]
+           for to in ({"to_agent_id": agent["handle"]}, {"to_user_id": other.id}, {"to_user_id": other.id})]
+    assert document.reply(other, "GET", "/v1/direct-messages", query="?limit=1")["unread"] == 2
+    document.reply(user, "GET", "/v1/direct-messages", query="?sent=true")
+    document.reply(other, "POST", "/v1/direct-messages/{id}/read", id=ids[1])
+    assert document.reply(other, "POST", "/v1/direct-messages/read", {"with": user.id})["marked"] == 1
+    document.reply(other, "DELETE", "/v1/direct-messages/{id}", id=ids[1])
+    document.reply(user, "PUT", "/v1/blocks/{id}", id=agent["id"])
+    assert len(document.reply(user, "GET", "/v1/blocks")["items"]) == 1
+    document.reply(user, "DELETE", "/v1/blocks/{id}", id=agent["id"])
+
+
 def compare_server(document, server, user):
     for client in (server, user, server.anonymous()):
         document.reply(client, "GET", "/healthz")
@@ -218,6 +232,7 @@ def test_every_row(server_with_provider, provider):
     compare_sessions(document, user, session)
     compare_channels(document, server, user)
     compare_posts(document, server, user)
+    compare_messages(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -273,6 +288,9 @@ def test_lists_have_their_bounds(shared_server):
         shared_server.second_user()
         shared_server.post("/v1/tokens", {}).ok(201)
         shared_server.post("/v1/keys", {"provider": name.split()[1], "key": "sk-0123456789ab"}).ok(201)
+        writer = shared_server.second_user()
+        writer.post("/v1/direct-messages", {"to_user_id": shared_server.get("/v1/me").ok(200)["id"], "content": name}).ok(201)
+        shared_server.put(f"/v1/blocks/{writer.id}").ok(200)
         channel = shared_server.post("/v1/channels", {"name": name.split()[1]}).ok(200, 201)["id"]
         shared_server.put(f"/v1/channels/{channel}/members/" + shared_server.second_user().id).ok(200)
     post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]

@@ -214,6 +214,7 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	*g = (struct guild){.env = &f->env, .id_secret = {1, 2}, .loop_count = 1};
 	g->settings = social_settings;
 	id_gen_init(&g->id_gens[0], 0, 0);
+	id_gen_init(&g->id_gens[LIMIT_LOOPS], LIMIT_LOOPS, 0);
 	assert_int_equal(snap_domain_create(&g->snap), ERR_OK);
 	assert_int_equal(loop_create(&(struct loop_options){.env = g->env, .snap = g->snap}, &g->loops[0]), ERR_OK);
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
