@@ -169,7 +169,11 @@ static bool sees(struct feed *feed, const struct bus_event *event)
 static enum err send(struct feed *feed, struct bus_event *event)
 {
 	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_SSE);
-	return frame != NULL ? send_take(listener_of(feed), frame_hold(frame)) : ERR_OK;
+	enum err err = frame != NULL ? send_take(listener_of(feed), frame_hold(frame)) : ERR_OK;
+	if (frame != NULL && err == ERR_OK) {
+		ops_event_delivered(feed->guild, feed->loop, &listener_of(feed)->check.caller, event);
+	}
+	return err;
 }
 
 static void gap(struct feed *feed, int64_t from, int64_t to)

@@ -60,6 +60,8 @@ enum err topic_subscribe_check(struct guild *guild, const struct caller *caller,
 enum err topic_publish_check(struct guild *guild, const struct caller *caller, struct str name, struct topic_name *out) MUST_USE;
 /* May caller be given this event now? Asked for each event, however it is found: a topic alone gives nothing. */
 bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event);
+/* After it went out on a connection of that caller: the recipient of a direct message has it. */
+void ops_event_delivered(struct guild *guild, struct loop *loop, const struct caller *caller, const struct bus_event *event);
 
 /* A client's event for the bus: type "x.<name>" on topics it may publish on. Rows of the body first, then the check. */
 struct publish_input {

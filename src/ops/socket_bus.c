@@ -50,7 +50,11 @@ static bool feed_sees(struct feed *feed, const struct bus_event *event)
 static enum err feed_send(struct feed *feed, struct bus_event *event)
 {
 	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_WS);
-	return frame != NULL ? socket_client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
+	enum err err = frame != NULL ? socket_client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
+	if (frame != NULL && err == ERR_OK) {
+		ops_event_delivered(feed->guild, feed->loop, websocket_caller(client_of(feed)->socket), event);
+	}
+	return err;
 }
 
 static void note_send(struct client *client, struct buf *text)

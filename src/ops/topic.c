@@ -118,6 +118,13 @@ bool ops_event_visible(struct guild *guild, const struct caller *caller, const s
 	return event->audience.a == 0 || social_may_see(guild->social, caller, event->audience);
 }
 
+void ops_event_delivered(struct guild *guild, struct loop *loop, const struct caller *caller, const struct bus_event *event)
+{
+	if (event->audience.b != 0 && event->audience.b == actor_of(caller).key && str_eq(event->type, STR("direct_message"))) {
+		social_delivered(guild->social, loop, event);
+	}
+}
+
 bool ops_cursor_parse(struct str text, int64_t *epoch, int64_t *offset)
 {
 	ptrdiff_t colon = str_find_byte(text, ':');

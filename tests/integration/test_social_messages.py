@@ -1,7 +1,7 @@
 """Direct messages and blocks over real sockets: delivered to the two alone, by every door (AC-91 to AC-98)."""
 import pytest
 
-from support.harness import wait_for
+from support.harness import Stream, wait_for
 
 
 @pytest.fixture
@@ -146,6 +146,16 @@ class TestStates:
             row = wait_for(lambda: sent_one(bot[1])["delivered_at"] and sent_one(bot[1]), "the time of delivery")
             assert row["id"] == made["id"] and row["delivered_at"] >= row["created_at"] and row["read_at"] is None
         assert inbox(bot[1], "?sent=true")["items"][1]["delivered_at"] is None
+
+    def test_delivered_to_a_stream(self, server, bot):
+        """An event stream is a connection too, and what an agent missed counts when it catches up."""
+        user = server.second_user()
+        send(user, to_agent_id="bot")
+        assert sent_one(user)["delivered_at"] is None
+        stream = Stream(*bot[1].open("GET", f"/v1/events?topics=agent:{bot[0]['id']}&after=0"))
+        with stream:
+            stream.until(lambda event: event.data.get("event", {}).get("type") == "direct_message")
+            wait_for(lambda: sent_one(user)["delivered_at"], "the time of delivery")
 
     def test_delivered_by_the_inbox(self, server, bot):
         user = server.second_user()
