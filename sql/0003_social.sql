@@ -33,7 +33,7 @@ CREATE TABLE post (
 ) $TABLE_END;
 -- Feeds are merged from these; replies and tombstones are not in feeds.
 CREATE INDEX post_audience ON post (audience, id) WHERE reply_to = 0 AND deleted_at IS NULL;
-CREATE INDEX post_author ON post (author, id) WHERE reply_to = 0 AND deleted_at IS NULL;
+CREATE INDEX post_author ON post (author, id, audience) WHERE reply_to = 0 AND deleted_at IS NULL;
 CREATE INDEX post_reply ON post (reply_to, id) WHERE reply_to <> 0 AND deleted_at IS NULL;
 
 -- The only tree of tags: hashtags of posts that are no replies.

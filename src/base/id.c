@@ -54,6 +54,13 @@ int64_t id_unix_ms(int64_t key)
 	return (key >> LOW_BITS) + EPOCH_2020_MS;
 }
 
+int64_t id_of_ms(int64_t unix_ms)
+{
+	int64_t ms = unix_ms - EPOCH_2020_MS;
+
+	return ms <= 0 ? 0 : ms > KEY_MS_MAX ? INT64_MAX : ms << LOW_BITS;
+}
+
 static void store_be(uint8_t *out, uint64_t value, unsigned len)
 {
 	for (unsigned i = len; i > 0; i--) {

@@ -43,6 +43,8 @@ int64_t id_next(struct id_gen *gen, int64_t wall_us);
 /* Loop number inside a key; milliseconds since 1970 of a key. */
 unsigned id_loop(int64_t key);
 int64_t id_unix_ms(int64_t key);
+/* The least key that a millisecond since 1970 may have; 0 before 2020, INT64_MAX beyond all keys. */
+int64_t id_of_ms(int64_t unix_ms);
 
 struct id_text id_format(const struct siphash_key *secret, enum id_kind kind, int64_t key);
 /* ERR_NOT_FOUND for anything that is not an id of this kind made with this secret. Case is ignored. */
