@@ -194,6 +194,14 @@ def compare_messages(document, server, user):
     document.reply(user, "DELETE", "/v1/blocks/{id}", id=agent["id"])
 
 
+def compare_feed(document, server, user):
+    for _ in range(2):
+        server.post("/v1/posts", {"content": "to be listed #schema"}).ok(201)
+    for query in ("?limit=1", "?page=1&per_page=1", "?hashtag=schema"):
+        assert document.reply(user, "GET", "/v1/feed", query=query)["items"]
+    assert document.reply(user, "GET", "/v1/trending")["items"]
+
+
 def compare_server(document, server, user):
     for client in (server, user, server.anonymous()):
         document.reply(client, "GET", "/healthz")
@@ -233,6 +241,7 @@ def test_every_row(server_with_provider, provider):
     compare_channels(document, server, user)
     compare_posts(document, server, user)
     compare_messages(document, server, user)
+    compare_feed(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -293,6 +302,7 @@ def test_lists_have_their_bounds(shared_server):
         shared_server.put(f"/v1/blocks/{writer.id}").ok(200)
         channel = shared_server.post("/v1/channels", {"name": name.split()[1]}).ok(200, 201)["id"]
         shared_server.put(f"/v1/channels/{channel}/members/" + shared_server.second_user().id).ok(200)
+    shared_server.post("/v1/posts", {"content": "before"}).ok(201)
     post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]
     for _ in range(2):
         shared_server.post(f"/v1/posts/{post}/replies", {"content": "x"}).ok(201)
