@@ -167,6 +167,57 @@ GUILD_API int guild_agent_create(struct guild_handle *handle, const char *name, 
 GUILD_API int guild_decide(struct guild_handle *handle, const char *agent, const char *action, bool require_approval,
 			   struct guild_reply *reply);
 
+/* ---- a bus of one's own ---- */
+
+/* Events between the parts and threads of one program. It needs no engine and no store, and has no access rules: who has the bus may
+ * publish and subscribe. A topic is 1 to 255 bytes of [A-Za-z0-9_.:@/-]; it is there while somebody subscribes to it.
+ *
+ * A subscriber is a handler with its context. It gets each event once, however many of its topics the event was published on; in the order
+ * of publishing, which is one for all; and never two at a time, whichever threads dispatch. */
+struct guild_bus;
+
+struct guild_bus_event {
+	const char *const *topics;  /* all that it was published on */
+	size_t topic_count;
+	const char *event;          /* byte for byte as published */
+	size_t event_len;
+	uint64_t number;            /* of the publishing: 1, 2, ... */
+	uint64_t missed;            /* how many before this one the subscriber did not get, because its queue was full */
+};
+
+/* Gives 0; another number is counted as a failure and changes nothing, for this subscriber or others. May publish, subscribe and unsubscribe. */
+typedef int guild_bus_fn(void *ctx, const struct guild_bus_event *event);
+
+/* GUILD_ERR_LIMIT (descriptors), _MEMORY. */
+GUILD_API int guild_bus_create(struct guild_bus **out);
+/* What waits is dropped (see guild_bus_drain). No other thread may be inside a call of this bus. Takes NULL inside, sets NULL.
+ * GUILD_ERR_WRONG_THREAD while a handler runs: nothing was destroyed. */
+GUILD_API int guild_bus_destroy(struct guild_bus **bus);
+
+/* Any thread. The same handler, ctx and topic again is the same subscription. subscription may be NULL. GUILD_ERR_INVALID for a name that is
+ * no topic, _LIMIT (1,024 topics of a subscriber; memory). */
+GUILD_API int guild_bus_subscribe(struct guild_bus *bus, const char *topic, guild_bus_fn *handler, void *ctx, uint64_t *subscription);
+/* Any thread. Nothing is handled for that topic any more; with the subscriber's last one, a handler under way on another thread has ended
+ * when this returns, so that its ctx may be freed. GUILD_ERR_NOT_FOUND. */
+GUILD_API int guild_bus_unsubscribe(struct guild_bus *bus, uint64_t subscription);
+/* Any thread; never waits for a handler. event is JSON of at most 1 MiB, topics 1 to 16 names. receivers (may be NULL): how many get it;
+ * none is fine. GUILD_ERR_LIMIT: some did not get it, because 4,096 events wait for them or 64 MiB for all; the others did.
+ * GUILD_ERR_INVALID, _MEMORY: nobody got it. */
+GUILD_API int guild_bus_publish(struct guild_bus *bus, const char *const *topics, size_t topic_count, const char *event, size_t *receivers);
+
+/* As guild_fd and guild_dispatch; several threads may dispatch at the same time, each for other subscribers. */
+GUILD_API int guild_bus_fd(struct guild_bus *bus);
+GUILD_API int guild_bus_dispatch(struct guild_bus *bus, size_t *handled);
+/* Dispatches here, and waits for other threads that do, until nothing waits and no handler runs. timeout_ms < 0: for ever.
+ * GUILD_ERR_TIMED_OUT; GUILD_ERR_WRONG_THREAD inside a handler. */
+GUILD_API int guild_bus_drain(struct guild_bus *bus, int64_t timeout_ms);
+
+struct guild_bus_counts {
+	uint64_t published, handled, failed, missed;
+	uint64_t topics, subscribers; /* now */
+};
+GUILD_API int guild_bus_counts(struct guild_bus *bus, struct guild_bus_counts *out);
+
 #ifdef __cplusplus
 }
 #endif
