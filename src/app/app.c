@@ -31,7 +31,7 @@
 
 static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
-							 social_channel_routes, social_message_routes,
+							 social_channel_routes, social_reaction_routes, social_message_routes,
 							 social_feed_routes,
 							 ops_routes,	   NULL};
 
