@@ -175,7 +175,12 @@ def compare_posts(document, server, user):
         "content": "#one @schema-posts ann@example.org", "mentions": [{"kind": "task", "id": "T-1"}]})
     assert len(made["mentions"]) == 2 and made["redacted"] and agent["id"] in str(made["mentions"])
     document.reply(server, "POST", "/v1/posts/{id}/replies", {"content": "heard", "type": "insight"}, id=made["id"])
-    document.reply(user, "GET", "/v1/posts/{id}", id=made["id"])
+    thumb, flag = "%F0%9F%91%8D", "%F0%9F%87%A9%F0%9F%87%AA"
+    for emoji in (thumb, thumb, flag):
+        document.reply(user, "PUT", "/v1/posts/{id}/reactions/{emoji}", id=made["id"], emoji=emoji)
+    document.reply(user, "DELETE", "/v1/posts/{id}/reactions/{emoji}", id=made["id"], emoji=flag)
+    assert len(document.reply(server, "GET", "/v1/posts/{id}/reactions", id=made["id"])["items"]) == 1
+    assert document.reply(user, "GET", "/v1/posts/{id}", id=made["id"])["reactions"]
     assert len(document.reply(user, "GET", "/v1/posts/{id}/replies", id=made["id"])["items"]) == 1
     document.reply(user, "DELETE", "/v1/posts/{id}", id=made["id"])
 
