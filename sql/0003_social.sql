@@ -115,7 +115,8 @@ CREATE TABLE direct_message (
 CREATE INDEX direct_message_inbox ON direct_message (recipient, id) WHERE recipient_deleted = 0;
 CREATE INDEX direct_message_sent ON direct_message (sender, id) WHERE sender_deleted = 0;
 CREATE INDEX direct_message_thread ON direct_message (sender, recipient, id);
-CREATE INDEX direct_message_unread ON direct_message (recipient, id) WHERE read_at IS NULL AND recipient_deleted = 0;
+-- With what it is chosen by, so that counting does not look at the rows.
+CREATE INDEX direct_message_unread ON direct_message (recipient, id, read_at, recipient_deleted) WHERE read_at IS NULL AND recipient_deleted = 0;
 
 CREATE TABLE block (
 	actor $INT NOT NULL,
