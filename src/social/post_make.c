@@ -3,7 +3,7 @@
 #include "social/post_priv.h"
 #include "wire/utf8.h"
 
-enum { OBJECT_BYTES_MAX = 1048576, CHANGE_BYTES_MAX = 8192 };
+enum { OBJECT_BYTES_MAX = 1048576 };
 
 static enum err make_content(struct post_change *post, struct text_marks **marks, struct post_fault *fault);
 static enum err make_mentions(struct post_change *post, const struct text_marks *marks, struct post_fault *fault);
@@ -72,17 +72,20 @@ static enum err make_content(struct post_change *post, struct text_marks **marks
 
 static enum err join_tags(struct post_change *post, const struct text_marks *marks)
 {
-	struct buf text;
-	buf_init(&text, OBJECT_BYTES_MAX);
+	size_t len = 0;
 	for (size_t i = 0; i < marks->hashtag_count; i++) {
-		if (i > 0) {
-			buf_put_byte(&text, ' ');
-		}
-		buf_put_str(&text, marks->hashtags[i]);
+		len += marks->hashtags[i].len + 1;
 	}
-	post->post.tags = buf_err(&text) == ERR_OK ? arena_copy(post->change.command.arena, buf_str(&text)) : STR_NONE;
-	buf_fini(&text);
-	return post->post.tags.at != NULL ? ERR_OK : ERR_LIMIT;
+	char *text = arena_alloc(post->change.command.arena, len + 1), *at = text;
+	if (text == NULL) {
+		return ERR_LIMIT;
+	}
+	for (size_t i = 0; i < marks->hashtag_count; i++) {
+		at = mempcpy(at, marks->hashtags[i].at, marks->hashtags[i].len);
+		*at++ = ' ';
+	}
+	post->post.tags = str_make(text, len > 0 ? len - 1 : 0);
+	return ERR_OK;
 }
 
 static enum err keep_mentions(struct post_change *post, const struct mention *mentions, size_t count)
@@ -193,40 +196,27 @@ static enum err make_object(struct post_change *post)
 	return ERR_OK;
 }
 
-static void put_change(struct post_change *post, struct json_out *json)
+/* All words of the server itself, and ids: there is nothing to escape. */
+static struct str change_text(struct post_change *post)
 {
 	struct guild *guild = post->change.guild;
 	const struct post *made = &post->post;
 	struct id_text id = id_format(&guild->id_secret, ID_POST, 0), parent = id_format(&guild->id_secret, ID_POST, made->reply_to);
-	json_object(json);
-	json_put_str(json, STR("post_id"), id_str(&id));
-	if (made->reply_to != 0) {
-		json_put_str(json, STR("reply_to"), id_str(&parent));
-	}
-	json_put_str(json, STR("type"), str_of(post_type_words[made->kind - 1]));
-	json_put_str(json, STR("visibility"), str_of(visibility_words[made->visibility - 1]));
-	json_put_raw(json, STR("redacted"), made->redacted);
-	if (post->input.skip_redaction) {
-		json_put_bool(json, STR("skip_redaction"), true);
-	}
-	json_object_end(json);
+	bool is_reply = made->reply_to != 0;
+	return arena_format(post->change.command.arena,
+		"{\"post_id\":\"%s\",%s%s%s\"type\":\"%s\",\"visibility\":\"%s\",%s\"redacted\":%.*s}", id.text,
+		is_reply ? "\"reply_to\":\"" : "", is_reply ? parent.text : "", is_reply ? "\"," : "",
+		post_type_words[made->kind - 1], visibility_words[made->visibility - 1],
+		post->input.skip_redaction ? "\"skip_redaction\":true," : "", STR_FMT(made->redacted));
 }
 
 static enum err make_audit(struct post_change *post)
 {
 	struct command *command = &post->change.command;
-	struct buf text;
-	struct json_out json;
-	buf_init(&text, CHANGE_BYTES_MAX);
-	json_begin(&json, &text);
-	put_change(post, &json);
 	struct change_what what = {.agent = command->caller.agent,
 		.agent_name = caller_name(&command->caller),
-		.change = arena_copy(command->arena, buf_str(&text))};
-	enum err err = buf_err(&text);
-	buf_fini(&text);
-	err = err == ERR_OK && what.change.at == NULL ? ERR_LIMIT : err;
-	err = err == ERR_OK ? change_audit(&post->change, &what) : err;
+		.change = change_text(post)};
+	enum err err = what.change.at != NULL ? change_audit(&post->change, &what) : ERR_LIMIT;
 	if (err != ERR_OK) {
 		return err;
 	}

@@ -41,6 +41,9 @@ enum unicode_kind unicode_kind_of(uint32_t cp)
 {
 	if (cp == ' ' || (cp >= '\t' && cp <= '\r') || cp == 0x85)
 		return UNICODE_SPACE;
+	/* Most of most texts, without a call into the tables. */
+	if (cp < 0x80)
+		return (cp | 0x20) - 'a' < 26 ? UNICODE_LETTER : cp - '0' < 10 ? UNICODE_DIGIT : UNICODE_OTHER;
 	const utf8proc_property_t *property = utf8proc_get_property((utf8proc_int32_t)cp);
 	switch (property->category) {
 	case UTF8PROC_CATEGORY_LU:
@@ -73,7 +76,7 @@ bool unicode_is_unspaced(uint32_t cp)
 		{0xff66, 0xffdc}, {0x1aff0, 0x1b16f}, {0x20000, 0x3ffff},
 	};
 
-	return is_in(cp, scripts, sizeof(scripts) / sizeof(scripts[0]));
+	return cp >= scripts[0].first && is_in(cp, scripts, sizeof(scripts) / sizeof(scripts[0]));
 }
 
 bool unicode_takes_joiners(uint32_t cp)
