@@ -227,6 +227,18 @@ static enum err mention_read(struct scan *scan)
 	return mention_keep(scan, str_make(handle, len));
 }
 
+/* Inside a word another ASCII letter or digit changes nothing but what stands before: most of a text is passed over here. */
+static void word_rest(struct scan *scan)
+{
+	while (scan->before_is_word && scan->at < scan->text.len) {
+		unsigned char c = (unsigned char)scan->text.at[scan->at];
+		if ((c | 0x20u) - 'a' >= 26 && c - (unsigned)'0' >= 10)
+			return;
+		scan->before = c;
+		scan->at++;
+	}
+}
+
 enum err text_scan(struct str text, struct arena *arena, struct text_marks *out)
 {
 	struct scan scan = {.text = text, .arena = arena, .out = out};
@@ -243,6 +255,8 @@ enum err text_scan(struct str text, struct arena *arena, struct text_marks *out)
 			err = tag_read(&scan);
 		else if (mention)
 			err = mention_read(&scan);
+		else
+			word_rest(&scan);
 	}
 	return err;
 }
