@@ -86,6 +86,17 @@ static enum err recheck(struct post_change *post, struct db *db)
 	return err;
 }
 
+/* Who gets a directed post may have blocked its author. */
+static enum err blocked_read(struct post_change *post, struct db *db, bool *blocked)
+{
+	const struct post *made = &post->post;
+	*blocked = false;
+	if (made->visibility != VISIBILITY_DIRECTED || made->audience == made->author.key) {
+		return ERR_OK;
+	}
+	return block_there(db, made->audience, made->author.key, blocked);
+}
+
 static bool is_spaced(const struct post *post)
 {
 	return post->auto_generated && post->reply_to == 0 && post->kind != POST_ALERT;
@@ -166,9 +177,14 @@ static enum err post_apply(struct command *base, struct db *db)
 		return err;
 	}
 	int64_t now_us = command_now_us(base);
+	bool blocked = false;
 	err = recheck(post, db);
+	err = err == ERR_OK ? blocked_read(post, db, &blocked) : err;
 	if (err != ERR_OK) {
 		return err;
+	}
+	if (blocked) {
+		return change_refuse(&post->change, db, ERR_PERMISSION, STR("The recipient does not accept what you send."));
 	}
 	err = limits_read(post, db, now_us, &limits);
 	if (err != ERR_OK) {

@@ -224,6 +224,30 @@ static void directed_posts_are_for_two(void **state)
 	sees(f, &f->other, id, false);
 }
 
+static const struct db_sql sql_block = {"INSERT INTO block (actor, blocked, blocked_kind, created_at) VALUES (?1, ?2, 1, 1)"};
+
+static void nobody_gets_directed_posts_of_whom_they_block(void **state)
+{
+	struct fixture *f = *state;
+	char body[256];
+	snprintf(body, sizeof(body), "{\"content\":\"x\",\"visibility\":\"directed\",\"mentions\":[{\"kind\":\"user\",\"id\":\"%s\"}]}",
+		id_of(f, actor_of(&f->other)));
+	const char *id = post(f, &f->member, body);
+	struct db_stmt *stmt = db_use(writer_db(f->guild.writer), &sql_block);
+	db_bind_int(stmt, 1, f->other.principal);
+	db_bind_int(stmt, 2, f->member.principal);
+	assert_int_equal(db_run(stmt), ERR_OK);
+	int64_t entries = audit_entries(f);
+	call(f, &f->member, "POST", "/v1/posts", body, 403);
+	assert_string_equal(text(f, "code"), "permission_denied");
+	call(f, &f->member, "POST", path("posts/$/replies", id), "{\"content\":\"still there?\"}", 403);
+	assert_int_equal(audit_entries(f), entries + 2);
+	/* The other way it works, and so does what is said to all. */
+	call(f, &f->other, "POST", path("posts/$/replies", id), "{\"content\":\"no more\"}", 201);
+	(void)post(f, &f->member, "{\"content\":\"hello all\"}");
+	assert_int_equal(count(f, "SELECT count(*) FROM post"), 3);
+}
+
 /* ---- replies, ends, counters ---- */
 
 static int64_t replies(struct fixture *f, const char *id)
@@ -385,6 +409,42 @@ static void of_13_at_once_exactly_12_are_kept(void **state)
 	(void)audit_entries(f);
 	forget(out, 13);
 	forget(other, 1);
+}
+
+static void a_parent_that_goes_in_the_same_batch_takes_no_reply(void **state)
+{
+	struct fixture *f = *state;
+	const char *id = post(f, &f->member, "{\"content\":\"going\"}");
+	struct outcome gone = {0}, late = {0};
+	struct http_local_sink first = {.reply = on_outcome, .ctx = &gone}, second = {.reply = on_outcome, .ctx = &late};
+	call_begin(f, &f->member, "DELETE", path("posts/$", id), NULL, &first);
+	call_begin(f, &f->other, "POST", path("posts/$/replies", id), "{\"content\":\"wait\"}", &second);
+	/* Both have seen it before the writer takes either. */
+	while (reader_turn(f->guild.readers, 0)) {
+	}
+	for (int i = 0; i < TURNS_MAX && (gone.status == 0 || late.status == 0); i++) {
+		turn(f);
+	}
+	assert_int_equal(gone.status, 204);
+	assert_int_equal(late.status, 404);
+	assert_int_equal(count(f, "SELECT count(*) FROM post"), 1);
+	assert_int_equal(count(f, "SELECT reply_count FROM post"), 0);
+	forget(&gone, 1);
+	forget(&late, 1);
+}
+
+/* Decision D1 of the store: at most 12 in one apply, here of the dearest kind of post. */
+static void one_post_takes_few_statements(void **state)
+{
+	struct fixture *f = *state;
+	char body[512];
+	struct caller bot = agent(f, "Dear", "supervised");
+	snprintf(body, sizeof(body), "{\"content\":\"#a #b #c #d #e #f #g #h #i\",\"visibility\":\"directed\",\"auto_generated\":true,"
+		"\"mentions\":[{\"kind\":\"user\",\"id\":\"%s\"}]}", id_of(f, actor_of(&f->other)));
+	uint64_t before = db_statements(writer_db(f->guild.writer));
+	(void)post(f, &bot, body);
+	assert_in_range(db_statements(writer_db(f->guild.writer)) - before, 3, 10);
+	assert_int_equal(count(f, "SELECT count(*) FROM post_tag"), LIMIT_POST_TAGS);
 }
 
 static int failures;
@@ -570,10 +630,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(public_posts_and_public_channels_are_for_all, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(private_channels_are_for_their_members, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(directed_posts_are_for_two, setup, fixture_close),
+		cmocka_unit_test_setup_teardown(nobody_gets_directed_posts_of_whom_they_block, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(replies_are_counted_and_listed_oldest_first, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(a_tombstone_keeps_nothing_but_its_place, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(what_is_public_counts_for_trends_until_its_end, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(of_13_at_once_exactly_12_are_kept, setup, fixture_close),
+		cmocka_unit_test_setup_teardown(a_parent_that_goes_in_the_same_batch_takes_no_reply, setup, fixture_close),
+		cmocka_unit_test_setup_teardown(one_post_takes_few_statements, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(a_batch_that_runs_twice_leaves_each_post_once, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(ids_follow_commits, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(automatic_posts_are_short_and_far_between, setup, fixture_close),
