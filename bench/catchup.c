@@ -154,7 +154,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	printf("{\"clients\":%d,\"events_each\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"p50_ms\":%.1f,\"server_cpu_ns_each\":%.1f,\"wire_bytes_each\":%.1f}\n",
+	printf("{\"clients\":%d,\"events_each\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"p50_ms\":%.1f,"
+	       "\"server_cpu_ns_each\":%.1f,\"wire_bytes_each\":%.1f}\n",
 	       run.count, (long long)clients[0].events, seconds, (double)run.events / seconds, samples_us(&run.each, 0.5) / 1000,
 	       (double)cpu / (double)(run.events != 0 ? run.events : 1), (double)run.bytes / (double)(run.events != 0 ? run.events : 1));
 	return 0;

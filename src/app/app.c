@@ -423,7 +423,9 @@ static enum err step_doors(struct guild *guild, char *detail)
 	err = err == ERR_OK ? engine_create(guild, &guild->engine) : err;
 	if (err == ERR_OK) {
 		struct external_door door = ops_external_door(guild->ops);
+		struct social_answerer answerer = execution_answerer(guild->engine);
 		external_door_set(guild->engine, &door);
+		social_answerer_set(guild->social, &answerer);
 	}
 	return err == ERR_OK ? engine_recover(guild->engine) : err;
 }

@@ -45,6 +45,9 @@ enum err guild_start(struct guild *guild, char *detail)
 		err = thread_start(&l->thread, name, thread_body, l);
 		l->running = err == ERR_OK;
 	}
+	if (err == ERR_OK) {
+		social_start(guild->social);
+	}
 	if (err != ERR_OK && detail[0] == 0) {
 		snprintf(detail, DETAIL_BYTES, "cannot start the threads: %s", err_row(err)->text.at);
 	}

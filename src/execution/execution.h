@@ -29,6 +29,7 @@
 #include "governance/governance.h"
 #include "provider/provider.h"
 #include "session/session.h"
+#include "social/social.h"
 
 struct guild;
 struct engine;
@@ -132,6 +133,9 @@ struct cancel_request {
 	struct engine *engine;       /* set by execution_cancel */
 };
 void execution_cancel(struct engine *engine, struct cancel_request *request);
+
+/* What runs the automatic answers of the social layer. */
+struct social_answerer execution_answerer(struct engine *engine);
 
 /* /v1/chat, /v1/agents/{id}/chat, /v1/executions ... */
 extern const struct http_route execution_routes[];

@@ -31,6 +31,9 @@ struct send_command {
 	struct str blocked;   /* what is said when the recipient refuses */
 	struct rate_rule rule;
 	struct rate_state rate;
+	int64_t cause;        /* of an automatic answer, else 0 */
+	struct answer_debt debt;
+	size_t debt_count;    /* 1: the recipient answers by itself */
 	struct submit *submit; /* NULL: a request's */
 };
 
@@ -185,6 +188,10 @@ static enum err send_prepare(struct send_command *send, struct str content, bool
 	}
 	send->message.content = made.text;
 	send->message.redacted = made.redacted;
+	if (send->message.to.kind == ACTOR_AGENT) {
+		send->debt_count = answer_debts(send->change.guild, send->message.from, send->message.hops, 0, true, &send->message.to.key, 1,
+			&send->debt, 1);
+	}
 	err = object_begin(send);
 	err = err == ERR_OK ? audit_make(send, skip_redaction) : err;
 	return err == ERR_OK ? event_make(send) : err;
@@ -279,6 +286,7 @@ static enum err submit_go_on(struct send_command *send, const struct message_inp
 	send->message.to = input->to;
 	send->message.kind = input->kind;
 	send->message.hops = input->hops;
+	send->cause = input->cause;
 	if (send->refusal.err != ERR_OK) {
 		return command_submit(&send->change.command, false);
 	}
@@ -373,7 +381,17 @@ static enum err send_apply(struct command *base, struct db *db)
 		return err;
 	}
 	object_end(send, command_now_us(base));
+	if (send->cause != 0) {
+		err = answer_given(db, send->message.from.key, send->cause);
+		if (err != ERR_OK) {
+			return err;
+		}
+	}
 	err = message_insert(db, &send->message);
+	if (err == ERR_OK && send->debt_count > 0) {
+		send->debt.cause = send->message.id;
+		err = answer_owe(db, &send->debt);
+	}
 	if (err == ERR_OK) {
 		err = rate_take(db, send->message.from, RATE_MESSAGE, 0, send->rule, command_now_us(base));
 	}
@@ -387,6 +405,9 @@ static void send_finish(struct command *base)
 {
 	struct send_command *send = (struct send_command *)base;
 	struct http_request *request = send->change.request;
+	if (base->result == ERR_OK) {
+		answer_ask(send->change.guild->social, &send->debt, send->debt_count);
+	}
 	if (send->submit != NULL) {
 		struct submit *submit = send->submit;
 		submit->done(submit->ctx, base->result);

@@ -162,6 +162,10 @@ static enum err rows_write(struct post_change *post, struct db *db)
 	if (err == ERR_OK && tag_count > 0) {
 		err = post_tags_insert(db, made->workspace, made->id, tags, tag_count);
 	}
+	for (size_t i = 0; err == ERR_OK && i < post->debt_count; i++) {
+		post->debts[i].cause = made->id;
+		err = answer_owe(db, &post->debts[i]);
+	}
 	for (size_t i = 0; err == ERR_OK && i < post->trend_count; i++) {
 		err = trend_add(social, made->workspace, made->created_at_us, post->trends[i], 1);
 	}
@@ -197,6 +201,12 @@ static enum err post_apply(struct command *base, struct db *db)
 		return rate_refuse(&post->change, db, "automatic posts", limits.auto_rule, &limits.auto_state);
 	}
 	texts_complete(post, now_us);
+	if (post->input.cause != 0) {
+		err = answer_given(db, post->post.author.key, post->input.cause);
+		if (err != ERR_OK) {
+			return err;
+		}
+	}
 	err = limits_take(post, db, now_us, &limits);
 	return err == ERR_OK ? rows_write(post, db) : err;
 }
@@ -206,6 +216,9 @@ static enum err post_apply(struct command *base, struct db *db)
 static void post_finish(struct command *base)
 {
 	struct post_change *post = (struct post_change *)base;
+	if (base->result == ERR_OK) {
+		answer_ask(post->change.guild->social, post->debts, post->debt_count);
+	}
 	if (post->change.request == NULL) {
 		struct arena own = post->own;
 		post->done(post->ctx, &(struct post_done){base->result, &post->post, post->rate});

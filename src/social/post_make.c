@@ -9,6 +9,7 @@ static enum err make_content(struct post_change *post, struct text_marks **marks
 static enum err make_mentions(struct post_change *post, const struct text_marks *marks, struct post_fault *fault);
 static enum err make_audience(
 	struct post_change *post, const struct mention *mentions, size_t count, struct post_fault *fault);
+static enum err make_debts(struct post_change *post, const struct place *place, const struct mention *mentions, size_t count);
 static enum err make_object(struct post_change *post);
 static enum err make_audit(struct post_change *post);
 static enum err make_event(struct post_change *post);
@@ -168,9 +169,39 @@ static enum err make_audience(
 	post->in_private_channel = place.channel_private;
 	post->change.row.audience_a = audience.a;
 	post->change.row.audience_b = audience.b;
-	return visibility_public(&place)
-		? post_trend_topics(post->change.command.arena, made, &post->trends, &post->trend_count)
-		: ERR_OK;
+	enum err err = make_debts(post, &place, mentions, count);
+	if (err == ERR_OK && visibility_public(&place)) {
+		err = post_trend_topics(post->change.command.arena, made, &post->trends, &post->trend_count);
+	}
+	return err;
+}
+
+/* Agents that are mentioned, or replied to, and may see the post. */
+static enum err make_debts(struct post_change *post, const struct place *place, const struct mention *mentions, size_t count)
+{
+	struct guild *guild = post->change.guild;
+	const struct post *made = &post->post, *parent = &post->look.post;
+	int64_t agents[LIMIT_POST_MENTIONS + 1];
+	size_t agent_count = 0;
+	if (made->reply_to != 0 && parent->author.kind == ACTOR_AGENT) {
+		agents[agent_count++] = parent->author.key;
+	}
+	for (size_t i = 0; i < count; i++) {
+		bool is_new = mentions[i].kind == MENTION_AGENT && (agent_count == 0 || agents[0] != mentions[i].key);
+		bool is_member = channel_has(guild->social, made->audience, mentions[i].key);
+		if (is_new && visibility_allows(place, made->workspace, mentions[i].key, is_member)) {
+			agents[agent_count++] = mentions[i].key;
+		}
+	}
+	if (agent_count == 0) {
+		return ERR_OK;
+	}
+	post->debts = arena_array(post->change.command.arena, struct answer_debt, LIMIT_POST_ANSWERS);
+	if (post->debts == NULL) {
+		return ERR_LIMIT;
+	}
+	post->debt_count = answer_debts(guild, made->author, made->hops, 0, false, agents, agent_count, post->debts, LIMIT_POST_ANSWERS);
+	return ERR_OK;
 }
 
 /* Id and time have a fixed length: they are rendered as if they were known, and written over by apply. */

@@ -50,6 +50,8 @@ struct post_change {
 	char *id_at, *time_at, *entry_id_at;
 	struct str *trends;
 	size_t trend_count;
+	struct answer_debt *debts;     /* of agents that answer it by themselves */
+	size_t debt_count;
 	struct rate_rule rule;
 	struct rate_state rate;
 	struct arena own;              /* of post_submit */

@@ -13,6 +13,7 @@ enum err social_create(struct guild *guild, struct social **out)
 	enum err err = channel_table_create(guild, &social->channels);
 	err = err == ERR_OK ? trend_table_create(guild, &social->trends) : err;
 	err = err == ERR_OK ? message_delivered_create(social) : err;
+	err = err == ERR_OK ? answer_table_create(guild, &social->answers) : err;
 	if (err != ERR_OK) {
 		social_destroy(out);
 	}
@@ -24,6 +25,7 @@ void social_destroy(struct social **social)
 	if (*social == NULL) {
 		return;
 	}
+	answer_table_destroy(&(*social)->answers);
 	channel_table_destroy(&(*social)->channels);
 	trend_table_destroy(&(*social)->trends);
 	message_delivered_destroy(*social);

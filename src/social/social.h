@@ -63,11 +63,11 @@ struct social_question {
 	int64_t agent;
 	struct caller caller;        /* who is answered */
 	struct str message;          /* the text that named the agent, or was sent to it */
-	const struct session_message *history; /* what was said before, oldest first */
+	const struct session_message *history; /* what was said before, oldest first: the thread, as the agent sees it */
 	size_t history_count;
 };
-/* text.at NULL: refused or failed; nothing is answered then. Once, on the loop. */
-typedef void social_answered_fn(void *ctx, struct str text);
+/* Once, on the loop. err: refused or failed; text is borrowed. */
+typedef void social_answered_fn(void *ctx, enum err err, struct str text);
 struct social_answerer {
 	/* Starts a governed, audited run on loop. ERR_OK: answered comes exactly once; else never. */
 	enum err (*ask)(void *self, struct loop *loop, const struct social_question *question, social_answered_fn *answered, void *ctx);
@@ -76,7 +76,7 @@ struct social_answerer {
 /* Start-up: who runs answers. Nothing is answered before. */
 void social_answerer_set(struct social *social, const struct social_answerer *answerer);
 /* Loops run: goes on with what the last process left unanswered. */
-enum err social_start(struct social *social) MUST_USE;
+void social_start(struct social *social);
 
 /* /v1/posts, /v1/feed, /v1/trending, /v1/channels, /v1/direct-messages, /v1/blocks, /v1/agents/{id}/rate-limit */
 extern const struct http_route social_post_routes[];

@@ -223,6 +223,7 @@ enum err message_submit(struct guild *guild, struct loop *loop, const struct cal
 			message_done_fn *done, void *ctx) MUST_USE;
 
 /* ---- automatic answers (answer.c) ---- */
+struct answer_table;
 /* An answer that an agent owes. */
 struct answer_debt {
 	int64_t agent, cause;
@@ -238,8 +239,25 @@ size_t answer_debts(struct guild *guild, struct actor author, int hops, int64_t 
 enum err answer_owe(struct db *db, const struct answer_debt *debt) MUST_USE;
 /* In apply of the answer: it is given. ERR_CONFLICT: it was already, and nothing is to be written. */
 enum err answer_given(struct db *db, int64_t agent, int64_t cause) MUST_USE;
-/* After the commit of the cause, on the loop: the agents are asked. */
-void answer_ask(struct social *social, struct loop *loop, const struct answer_debt *debts, size_t count);
+/* Without an answer: none will come. Nothing happens when it is gone already. */
+enum err answer_forgive(struct db *db, int64_t agent, int64_t cause) MUST_USE;
+/* After the commit of the cause, on any loop: the agents are asked. */
+void answer_ask(struct social *social, const struct answer_debt *debts, size_t count);
+/* answer_store.c. On a reader: at most max debts, oldest cause first, with cause > after. */
+enum err answer_debts_read(struct db *db, int64_t after, struct answer_debt *out, size_t max, size_t *count) MUST_USE;
+/* On a reader: is it still owed? */
+enum err answer_owed(struct db *db, int64_t agent, int64_t cause, bool *owed) MUST_USE;
+/* What is answered: workspace and text of the cause, and what was said before, oldest first, as the agent sees it. ERR_NOT_FOUND when it is gone. */
+struct answer_cause {
+	int64_t workspace, reply_to; /* reply_to: of a post: where an answer goes, the post itself */
+	struct str text;
+	struct session_message *history;
+	size_t history_count;
+};
+enum err answer_cause_read(struct db *db, struct arena *arena, const struct answer_debt *debt, struct answer_cause *out) MUST_USE;
+/* The table's life; for social.c. */
+enum err answer_table_create(struct guild *guild, struct answer_table **out) MUST_USE;
+void answer_table_destroy(struct answer_table **table);
 
 /* One struct for the whole layer; its parts belong to the files named. */
 struct social {
