@@ -79,18 +79,22 @@ static void sees(struct fixture *f, const struct caller *caller, const char *id,
 	call(f, caller, "GET", path("posts/$/replies", id), NULL, visible ? 200 : 404);
 }
 
-static int64_t count(struct fixture *f, const char *sql_text)
+static int64_t count_of(struct fixture *f, const struct db_sql *sql)
 {
-	/* Statements are kept by their address. */
-	struct db_sql *sql = calloc(1, sizeof(*sql));
 	bool row;
-	sql->text = sql_text;
 	struct db_stmt *stmt = db_use(writer_db(f->guild.writer), sql);
 	assert_int_equal(db_step(stmt, &row), ERR_OK);
 	int64_t value = db_int(stmt, 0);
 	db_reset(stmt);
 	return value;
 }
+
+/* Statements are kept by their address: each place has its own. */
+#define count(f, words)                                                                                                \
+	({                                                                                                             \
+		static const struct db_sql sql_here = {words};                                                         \
+		count_of(f, &sql_here);                                                                                \
+	})
 
 /* ---- posting ---- */
 
