@@ -58,6 +58,7 @@ void post_fail(struct post_change *post, const struct post_fault *fault)
 enum err post_go(struct post_change *post, struct post_fault *fault)
 {
 	*fault = (struct post_fault){.err = ERR_OK};
+	post->rule.limit = -1; /* until apply has looked */
 	govern_change(&post->change, &post->refusal);
 	enum err err = post->refusal.err == ERR_OK ? post_make(post, fault) : ERR_OK;
 	if (err == ERR_OK) {

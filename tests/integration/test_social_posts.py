@@ -80,7 +80,7 @@ class TestPosting:
             refused = student.post(path, {"content": "x"})
             assert (refused.status, refused.code) == (403, "governance_blocked")
             assert "student" in refused.body["detail"] and "intern" in refused.body["detail"]
-            assert refused.body["audit_id"]
+            assert refused.body["audit_id"] and int(refused.headers["ratelimit-limit"]) > 0
         assert student.get(f"/v1/posts/{parent['id']}").ok(200) == parent
         agent, client = external(shared_server, "Resting agent", "autonomous")
         shared_server.post(f"/v1/agents/{agent['id']}/pause").ok(200)
