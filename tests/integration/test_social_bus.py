@@ -267,11 +267,11 @@ class TestLibrary:
                 if message["type"] == "recovered" or message["event"]["data"] == "last":
                     ready.set()
             listening = asyncio.ensure_future(db.arequest("GET", "/v1/events?topics=room,global&after=0", stream=True, on_event=on_event))
-            await asyncio.wait_for(ready.wait(), 10)
+            await asyncio.wait_for(ready.wait(), 30)
             ready.clear()
             for data in ({"n": 1}, "last"):
                 await db.aok("POST", "/v1/events", {"type": "x.test", "topics": ["room", "global"], "data": data})
-            await asyncio.wait_for(ready.wait(), 10)
+            await asyncio.wait_for(ready.wait(), 30)
             listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
