@@ -106,7 +106,15 @@ static void local_run(struct library *library, struct library_call *call, struct
 		agent_run(call, loop, &caller, named);
 		return;
 	}
-	const struct principal *user = identity_external(guild->identity, identity_workspace(guild->identity), call->user);
+	const struct principal *user = identity_external(guild->identity, caller.workspace, call->user);
+	if (user == NULL) {
+		user = identity_find(guild->identity, guild, caller.workspace, call->user);
+		if (user != NULL && (user->kind != PRINCIPAL_HUMAN || user->role > ROLE_MEMBER)) {
+			/* An id that an outsider gave as a name gives nobody the rights of those who rule. */
+			refuse(call, ERR_PERMISSION);
+			return;
+		}
+	}
 	if (user == NULL) {
 		user_create(call, loop, &caller, NULL);
 	} else {

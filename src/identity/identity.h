@@ -48,6 +48,8 @@ enum err identity_authenticate(struct identity *identity, struct str token, int6
 const struct principal *identity_principal(struct identity *identity, int64_t id);
 /* A user by the name an embedding program gave it; NULL when unknown. */
 const struct principal *identity_external(struct identity *identity, int64_t workspace, struct str external_id);
+/* By id text, or by the name an embedding program gave; NULL when there is none in that workspace. */
+const struct principal *identity_find(struct identity *identity, struct guild *guild, int64_t workspace, struct str id_or_name);
 /* Whom an agent acts as; NULL until it first had a token or acted through the library. */
 const struct principal *identity_agent(struct identity *identity, int64_t agent);
 /* The first workspace (the only one until more can be made). */

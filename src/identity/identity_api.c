@@ -51,14 +51,23 @@ bool identity_may_rule(const struct caller *caller, const struct principal *prin
 }
 
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
-const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text)
+const struct principal *identity_find(struct identity *identity, struct guild *guild, int64_t workspace, struct str id_or_name)
 {
 	int64_t id;
 	const struct principal *principal = NULL;
-	if (id_parse(&guild->id_secret, ID_PRINCIPAL, text, &id) == ERR_OK) {
-		principal = identity_principal(guild->identity, id);
+	if (id_parse(&guild->id_secret, ID_PRINCIPAL, id_or_name, &id) == ERR_OK) {
+		principal = identity_principal(identity, id);
 	}
-	if (principal == NULL || principal->workspace != request->caller.workspace) {
+	if (principal == NULL) {
+		principal = identity_external(identity, workspace, id_or_name);
+	}
+	return principal != NULL && principal->workspace == workspace ? principal : NULL;
+}
+
+const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text)
+{
+	const struct principal *principal = identity_find(guild->identity, guild, request->caller.workspace, text);
+	if (principal == NULL) {
 		http_reply_error(request, ERR_NOT_FOUND, NULL);
 		return NULL;
 	}

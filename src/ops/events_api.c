@@ -13,6 +13,7 @@ struct listener {
 	struct http_request *request; /* until the stream starts */
 	struct http_stream *stream;
 	struct feed_after after;
+	bool from_now;                 /* tells first where it begins, so that one who is cut off before the first event misses nothing */
 	struct topic_name *topics;
 };
 
@@ -43,7 +44,7 @@ static bool is_stream_id(struct guild *guild, struct str id)
 }
 
 /* ?after=, or Last-Event-ID of a client that comes back. False: answered. */
-static bool after_read(struct guild *guild, struct http_request *request, struct feed_after *out)
+static bool after_read(struct guild *guild, struct http_request *request, struct feed_after *out, bool *from_now)
 {
 	struct str last = http_header(request, STR("Last-Event-ID"));
 	struct str text = STR_NONE;
@@ -57,12 +58,13 @@ static bool after_read(struct guild *guild, struct http_request *request, struct
 		*out = (struct feed_after){.given = true, .epoch = -1};
 		return true;
 	}
-	if (!asked) {
+	*from_now = asked && str_eq(text, STR("now"));
+	if (!asked || *from_now) {
 		return true;
 	}
 	out->given = true;
 	if (!ops_cursor_parse(text, &out->epoch, &out->offset)) {
-		http_reply_error(request, ERR_MALFORMED, "An offset, or \"epoch:offset\", is wanted as cursor.");
+		http_reply_error(request, ERR_MALFORMED, "An offset, \"epoch:offset\", or now is wanted as cursor.");
 		return false;
 	}
 	return true;
@@ -106,7 +108,7 @@ void events_get_handle(struct http_request *request, void *ctx)
 	listener->check.topics = topics;
 	listener->check.caller = request->caller;
 	listener->check.answer = listener_checked;
-	if (!govern_read(guild, request, "subscribe") || !after_read(guild, request, &listener->after)) {
+	if (!govern_read(guild, request, "subscribe") || !after_read(guild, request, &listener->after, &listener->from_now)) {
 		return;
 	}
 	enum err err = topics_read(guild, listener, names);
@@ -147,6 +149,8 @@ static void listener_start(struct listener *listener)
 	}
 	if (feed_subscribe(&listener->feed, listener->topics, listener->check.count, &listener->after, &offset) != ERR_OK) {
 		http_stream_end(listener->stream);
+	} else if (listener->from_now) {
+		recovered(&listener->feed, 0, offset);
 	}
 }
 

@@ -15,7 +15,7 @@ struct ops {
 
 static const struct http_member events_query[] = {
 	{"topics", HTTP_ARRAY, true, 1, 256, NULL, "names of topics, separated by commas"},
-	{"after", HTTP_STRING, false, 1, 64, NULL, "newest offset seen, or epoch:offset"},
+	{"after", HTTP_STRING, false, 1, 64, NULL, "newest offset seen, or epoch:offset; now: says first where it begins"},
 	{.name = NULL},
 };
 static const struct http_member events_body[] = {

@@ -66,20 +66,15 @@ static enum err find_agent(struct guild *guild, const struct caller *caller, str
 
 static enum err find_user(struct guild *guild, const struct caller *caller, struct str text, struct actor *out)
 {
-	int64_t id;
 	if (str_eq_case(text, STR("me"))) {
 		*out = actor_of(caller);
 		return ERR_OK;
 	}
-	if (id_parse(&guild->id_secret, ID_PRINCIPAL, text, &id) != ERR_OK) {
+	const struct principal *principal = identity_find(guild->identity, guild, caller->workspace, text);
+	if (principal == NULL || principal->kind != PRINCIPAL_HUMAN || principal->disabled_at_us != 0) {
 		return ERR_NOT_FOUND;
 	}
-	const struct principal *principal = identity_principal(guild->identity, id);
-	if (principal == NULL || principal->workspace != caller->workspace || principal->kind != PRINCIPAL_HUMAN ||
-		principal->disabled_at_us != 0) {
-		return ERR_NOT_FOUND;
-	}
-	*out = (struct actor){id, ACTOR_HUMAN};
+	*out = (struct actor){principal->id, ACTOR_HUMAN};
 	return ERR_OK;
 }
 

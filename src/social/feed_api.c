@@ -71,12 +71,12 @@ static bool author_read(struct guild *guild, struct http_request *request, int64
 		*out = agent->id;
 		return true;
 	}
-	const struct principal *principal =
-		id_parse(&guild->id_secret, ID_PRINCIPAL, text, out) == ERR_OK ? identity_principal(guild->identity, *out) : NULL;
-	if (principal == NULL || principal->workspace != caller->workspace) {
+	const struct principal *principal = identity_find(guild->identity, guild, caller->workspace, text);
+	if (principal == NULL) {
 		http_reply_error(request, ERR_NOT_FOUND, "There is no such author.");
 		return false;
 	}
+	*out = principal->id;
 	return true;
 }
 

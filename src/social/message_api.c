@@ -5,7 +5,7 @@ static const char *const type_words[] = {"command", "question", "response", "not
 
 static const struct http_member send_members[] = {
 	{"to_agent_id", HTTP_STRING, false, 1, 255, NULL, "id or handle of the agent it is for; this or to_user_id"},
-	{"to_user_id", HTTP_STRING, false, 1, 255, NULL, "id of the user it is for"},
+	{"to_user_id", HTTP_STRING, false, 1, 255, NULL, "id of the user it is for, or the name that an embedding program gave"},
 	{"content", HTTP_STRING, true, 1, LIMIT_POST_CHARS, NULL, "the text; personal data is redacted before it is kept"},
 	{"message_type", HTTP_STRING, false, 0, 0, type_words, "note when absent"},
 	{"skip_redaction", HTTP_BOOL, false, 0, 0, NULL, "keep the text as it is; for admins, and in the audit log"},

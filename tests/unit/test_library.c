@@ -180,6 +180,18 @@ static void test_calls_may_be_an_agents_own(void **state)
 	assert_int_equal(status_of(handle, "GET", target, "agent:nobody", "\"agent_not_found\""), 404);
 	assert_int_equal(status_of(handle, "GET", target, "agent:", "\"agent_not_found\""), 404);
 	assert_int_equal(status_of(handle, "GET", target, "agent:0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee", "\"agent_not_found\""), 404);
+	/* A member's id is as good as its name; those who rule are nobody's name. */
+	struct guild_request me = {.method = "GET", .target = "/v1/me", .user = "ada"};
+	assert_int_equal(guild_call(handle, &me, &reply), GUILD_OK);
+	snprintf(user, sizeof(user), "%.36s", strstr(reply.body, "\"id\":\"") + 6);
+	guild_reply_free(&reply);
+	assert_int_equal(status_of(handle, "GET", "/v1/me", user, "\"name\":\"ada\""), 200);
+	me.user = NULL;
+	assert_int_equal(guild_call(handle, &me, &reply), GUILD_OK);
+	snprintf(user, sizeof(user), "%.36s", strstr(reply.body, "\"id\":\"") + 6);
+	guild_reply_free(&reply);
+	assert_int_equal(status_of(handle, "GET", "/v1/me", user, "permission_denied"), 403);
+	assert_int_equal(status_of(handle, "GET", "/v1/users/ada", NULL, "\"name\":\"ada\""), 200);
 	/* A name that only looks like it is a person's. */
 	assert_int_equal(status_of(handle, "GET", "/v1/me", "agents:scout", "\"role\":\"member\""), 200);
 	assert_int_equal(guild_close(&handle), GUILD_OK);
