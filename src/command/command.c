@@ -410,6 +410,18 @@ static void events_hand_out(struct command_runner *runner, struct bus_event **ev
 	}
 }
 
+/* Loops that only listen first: what somebody publishes who has the answer already is not heard before the events it came with. */
+static void notes_post(struct command_runner *runner, struct commit_note **notes, bool with_jobs)
+{
+	for (unsigned i = 0; i < runner->options.loop_count; i++) {
+		if (notes[i] != NULL && (notes[i]->jobs != NULL) == with_jobs) {
+			struct commit_note *note = notes[i];
+			notes[i] = NULL;
+			loop_note_post(runner->options.loops[i], &note->note);
+		}
+	}
+}
+
 static void hook_finish(void *ctx, struct write_job *jobs, bool committed)
 {
 	struct command_runner *runner = ctx;
@@ -430,11 +442,8 @@ static void hook_finish(void *ctx, struct write_job *jobs, bool committed)
 		bus_event_drop(&events[i]);
 	}
 	mem_free(events);
-	for (unsigned i = 0; i < runner->options.loop_count; i++) {
-		if (notes[i] != NULL) {
-			loop_note_post(runner->options.loops[i], &notes[i]->note);
-		}
-	}
+	notes_post(runner, notes, false);
+	notes_post(runner, notes, true);
 }
 
 /* ---- on each loop ---- */

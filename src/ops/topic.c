@@ -69,6 +69,8 @@ enum err topic_subscribe_check(struct guild *guild, const struct caller *caller,
 		may = channel_find(guild, caller, out, &member) == ERR_OK;
 		break;
 	case TOPIC_POST:
+		out->post = read.id;
+		may = true;
 		break;
 	}
 	return may ? ERR_OK : ERR_NOT_FOUND;

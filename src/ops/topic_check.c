@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "command/change.h"
 #include "ops/ops_priv.h"
+#include "social/social.h"
 
 #define ENTRY_ARENA_BYTES 65536
 #define ENTRY_BYTES       32768
@@ -57,12 +58,15 @@ static enum err execution_check(struct topic_check *check, struct db *db, int64_
 static enum err check_run(struct read_job *job, struct db *db)
 {
 	struct topic_check *check = container_of(job, struct topic_check, job);
+	struct audience audience;
 	enum err err = ERR_OK;
 	for (unsigned i = 0; i < check->count && err == ERR_OK; i++) {
 		const struct topic_name *topic = &check->topics[i];
 		if (topic->execution != 0) {
 			err = execution_check(check, db, topic->execution, &check->is_foreign[i]);
 			check->has_foreign |= check->is_foreign[i];
+		} else if (topic->post != 0) {
+			err = social_post_audience(check->guild->social, db, &check->caller, topic->post, &audience);
 		}
 	}
 	return err;

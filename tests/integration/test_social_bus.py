@@ -39,7 +39,7 @@ def heard(socket, kind="x.test"):
 def agent_client(server, name, maturity="intern"):
     made = server.agent(name, maturity, kind="external")
     client = server.client(server.post(f"/v1/agents/{made['id']}/tokens", {}).ok(201)["token"])
-    client.id = made["id"]
+    client.id, client.role = made["id"], "agent"
     return client
 
 
@@ -397,7 +397,8 @@ class TestSeam:
             wait_for(complete, f"the {follower.door} to have seen all", timeout=30)
             follower.stopped.set()
         # A stream waits for bytes: one more event lets it look up.
-        server.post(f"/v1/agents/{agents[0]}/{'resume' if server.get(f'/v1/agents/{agents[0]}').body['lifecycle'] == 'paused' else 'pause'}")
+        paused = server.get(f"/v1/agents/{agents[0]}").ok(200)["lifecycle"] == "paused"
+        server.post(f"/v1/agents/{agents[0]}/{'resume' if paused else 'pause'}").ok(200)
         for follower in followers:
             follower.join(30)
             assert follower.problem is None and follower.gaps == [] and follower.connections >= 2
@@ -406,3 +407,280 @@ class TestSeam:
             for id in agents:
                 revisions = [revision for _, of, revision in follower.seen if of == id and revision <= final[id]]
                 assert revisions == list(range(2, final[id] + 1)), follower.door
+
+
+def make_channel(client, name, private=False):
+    return client.post("/v1/channels", {"name": name, "private": private}).ok(201)["id"]
+
+
+def add(client, channel, member):
+    client.put(f"/v1/channels/{channel}/members/{member}").ok(200)
+
+
+def leave(client, channel, member="me"):
+    client.delete(f"/v1/channels/{channel}/members/{member}").ok(204)
+
+
+def post(client, content, **members):
+    return client.post("/v1/posts", {"content": content, **members}).ok(201)
+
+
+def posts_heard(socket):
+    return heard(socket, "agent_post")
+
+
+def texts(socket):
+    return [data["content"] for data in posts_heard(socket)]
+
+
+class TestChannels:
+    def test_a_name_becomes_the_id(self, server):
+        """AC-84"""
+        channel = make_channel(server, "launch")
+        user = server.second_user("member")
+        with sockets(server, user) as (maker, socket):
+            for name in ("channel:launch", f"channel:{channel}", "channel:LAUNCH"):
+                assert join(socket, name)["topics"] == [f"channel:{channel}"]
+            assert [t for t in socket.ask({"type": "stats"})["topics"] if t.startswith("channel:")] == [f"channel:{channel}"]
+            assert say(maker, "channel:launch", 1)["type"] == "ok"
+            post(server, "in the channel", channel_id="launch")
+            messages = socket.drain()
+            assert [m["event"]["type"] for m in messages] == ["x.test", "agent_post"]
+            assert messages[0]["topics"] == [f"channel:{channel}"]
+            assert socket.ask({"type": "unsubscribe", "topics": ["channel:launch"]})["count"] == 1
+            say(maker, "channel:launch", 2)
+            assert heard(socket) == []
+        with listen(user, ["channel:launch"]) as stream:
+            server.post("/v1/events", {"type": "x.test", "topics": [f"channel:{channel}"], "data": 3}).ok(202)
+            assert stream.next().data["event"]["data"] == 3
+
+    def test_members_alone_publish(self, server):
+        """AC-106, T9"""
+        open_one, closed = make_channel(server, "open"), make_channel(server, "closed", private=True)
+        user, agent = server.second_user("member"), agent_client(server, "Member")
+        with sockets(server, user, agent) as (maker, socket, program):
+            for speaker in (socket, program):
+                assert say(speaker, f"channel:{open_one}", 1)["code"] == "permission_denied"
+                for topic in (f"channel:{closed}", "channel:closed", f"channel:{NOBODY}", "channel:nothing"):
+                    assert say(speaker, topic, 1)["code"] == "not_found"
+                    assert speaker.ask({"type": "subscribe", "topics": [topic]})["code"] == "not_found"
+            assert user.post("/v1/events", {"type": "x.a", "topics": [f"channel:{open_one}"]}).status == 403
+            assert user.post("/v1/events", {"type": "x.a", "topics": [f"channel:{closed}"]}).status == 404
+            user.put(f"/v1/channels/{open_one}/members/me").ok(200)
+            add(server, closed, user.id)
+            add(server, closed, agent.id)
+            join(maker, f"channel:{closed}", f"channel:{open_one}")
+            for topic, speaker in ((open_one, socket), (closed, socket), (closed, program)):
+                assert say(speaker, f"channel:{topic}", topic)["type"] == "ok"
+            assert heard(maker) == [open_one, closed, closed]
+            for more in (["global"], ["sb-room"], [f"channel:{open_one}"]):
+                mixed = say(maker, [f"channel:{closed}", *more], "mixed")
+                assert mixed["code"] == "invalid" and "/topics" in mixed["detail"]
+            assert say(maker, [f"channel:{open_one}", "global", f"channel:{open_one}"], "wide")["type"] == "ok"
+            assert say(maker, [f"channel:{closed}", "channel:closed"], "twice")["type"] == "ok"
+            assert heard(maker) == ["wide", "twice"]
+
+    def test_whoever_leaves_gets_nothing_more(self, server):
+        """AC-103, AC-106, AC-172, T1: live, and when asking for what was missed."""
+        closed = make_channel(server, "inner", private=True)
+        user, agent = server.second_user("member"), agent_client(server, "Leaver")
+        add(server, closed, user.id)
+        add(server, closed, agent.id)
+        topic = f"channel:{closed}"
+        with sockets(server, user, agent) as (maker, socket, program), listen(user, [topic, "global"]) as stream:
+            for listener in (maker, socket, program):
+                begin = join(listener, topic, "global")["offset"]
+            post(server, "inside", channel_id=closed)
+            say(maker, topic, "also inside")
+            assert texts(socket) == texts(program) == ["inside"]
+            assert {stream.next().data["event"]["type"] for _ in range(2)} == {"agent_post", "x.test"}
+            leave(user, closed)
+            leave(server, closed, agent.id)
+            post(server, "secret", channel_id=closed)
+            say(maker, topic, "secret too")
+            post(server, "for all")
+            assert texts(socket) == texts(program) == ["for all"]
+            assert heard(socket) == heard(program) == []
+            event = stream.until(lambda e: e.data["event"]["type"] == "agent_post")[-1]
+            assert event.data["event"]["data"]["content"] == "for all"
+            assert socket.ask({"type": "unsubscribe", "topics": [topic]})["count"] == 1, "it can still be left"
+            assert socket.ask({"type": "subscribe", "topics": [topic]})["code"] == "not_found"
+            assert listen(user, [topic]).status == 404
+            # The topic that is left open brings nothing either, whatever is asked for again.
+            join(program, "global", after=0)
+            assert "secret" not in str(program.until("recovered"))
+            add(server, closed, user.id)
+            join(socket, topic, after=begin)
+            back = [m["event"]["data"]["content"] for m in socket.until("recovered") if m.get("event", {}).get("type") == "agent_post"]
+            assert "inside" in back and "secret" in back, "a member reads what was said"
+            assert "for all" not in back, "what came live is not repeated"
+
+    def test_a_restart_changes_nothing(self, server):
+        """AC-106, T1: the log has whom an event is for."""
+        closed = make_channel(server, "kept", private=True)
+        stranger = server.second_user("member")
+        me = f"user:{server.get('/v1/me').ok(200)['id']}"
+        post(server, "inside", channel_id=closed)
+        post(server, "outside")
+        server.restart(kill=True)
+        with sockets(server, stranger) as (member, other):
+            join(member, f"channel:{closed}", "global", after=0)
+            assert {"inside", "outside"} <= {m["event"]["data"].get("content") for m in member.until("recovered") if m["type"] == "event"}
+            join(other, "global", "alerts", after=0)
+            messages = other.until("recovered")
+            assert {m["event"]["data"]["content"] for m in messages if m.get("event", {}).get("type") == "agent_post"} == {"outside"}
+            newest = other.ask({"type": "subscribe", "topics": ["global"]})["offset"]
+            assert messages[-1]["offset"] == newest, "the offset goes on all the same"
+            assert other.ask({"type": "subscribe", "topics": [me]})["code"] == "not_found"
+
+
+class TestPosts:
+    def test_kinds_go_where_they_belong(self, server):
+        """AC-75, AC-84, AC-95, AC-112"""
+        asker = agent_client(server, "Asker", "autonomous")
+        server.patch(f"/v1/agents/{asker.id}", {"category": "finance"}).ok(200)
+        topics = ["global", "alerts", "category:finance", f"agent:{asker.id}"]
+        listeners = [server.second_user("member") for _ in topics]
+        with sockets(server, *listeners) as (all_of_it, *each):
+            join(all_of_it, *topics)
+            for socket, topic in zip(each, topics):
+                join(socket, topic)
+            post(asker, "a status")
+            post(asker, "an alert", type="alert")
+            post(asker, "a question", type="question")
+            post(server, "a question of a human", type="question")
+            got = [texts(socket) for socket in each]
+            assert got[0] == ["a status", "an alert", "a question", "a question of a human"]
+            assert got[1:] == [["an alert"], ["a question"], ["a status", "an alert", "a question"]]
+            assert texts(all_of_it) == got[0], "one copy, however many topics match"
+
+    def test_directed_ones_reach_the_two(self, server):
+        """AC-93, AC-95, AC-172"""
+        user, other, agent = server.second_user("member"), server.second_user("member"), agent_client(server, "Party", "autonomous")
+        topics = ["global", "alerts", f"agent:{agent.id}"]
+        with sockets(user, other, agent, server) as (one, stranger, party, admin):
+            for socket in (one, stranger, party, admin):
+                join(socket, *topics)
+            post(user, "for you", visibility="directed", mentions=[{"kind": "agent", "id": agent.id}])
+            assert texts(one) == texts(party) == ["for you"]
+            assert texts(stranger) == texts(admin) == []
+            join(stranger, *topics, after=0)
+            assert "for you" not in str(stranger.until("recovered"))
+
+    def test_a_post_is_a_topic_for_who_sees_it(self, server):
+        """AC-112, T1"""
+        closed = make_channel(server, "posts", private=True)
+        user, agent = server.second_user("member"), agent_client(server, "Reader", "intern")
+        public, private = post(server, "public")["id"], post(server, "private", channel_id=closed)["id"]
+        with sockets(user, agent) as (socket, program):
+            for speaker, client in ((socket, user), (program, agent)):
+                refused = [speaker.ask({"type": "subscribe", "topics": topics}) for topics in
+                           (["sb-room", f"post:{private}"], [f"post:{NOBODY}"], ["post:x"])]
+                assert {(a["code"], a["detail"]) for a in refused} == {("not_found", refused[0]["detail"])}
+                assert "sb-room" not in speaker.ask({"type": "stats"})["topics"]
+                assert listen(client, [f"post:{private}"]).status == 404
+                join(speaker, f"post:{public}")
+            add(server, closed, user.id)
+            join(socket, f"post:{private}")
+            for parent in (public, private):
+                server.post(f"/v1/posts/{parent}/replies", {"content": f"to {parent}"}).ok(201)
+            assert [d["content"] for d in heard(socket, "reply_added")] == [f"to {public}", f"to {private}"]
+            assert [d["content"] for d in heard(program, "reply_added")] == [f"to {public}"]
+            leave(user, closed)
+            server.post(f"/v1/posts/{private}/replies", {"content": "unseen"}).ok(201)
+            assert heard(socket, "reply_added") == []
+            server.delete(f"/v1/posts/{public}").ok(204)
+            assert [d["id"] for d in heard(socket, "post_deleted")] == [public]
+            assert socket.ask({"type": "subscribe", "topics": [f"post:{public}"]})["code"] == "not_found"
+
+
+class TestLeaks:
+    """T1: whoever they are, whatever they listen to and whenever they come and go: nobody is given what they may not see."""
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_nobody_is_given_what_is_not_for_them(self, server, seed):
+        """AC-106, AC-149, AC-172"""
+        chance = random.Random(seed)
+        people = [server.second_user("member") for _ in range(3)] + [agent_client(server, f"Leaks {n}", "autonomous") for n in range(2)]
+        people += [server.second_user("viewer"), server]
+        for person in people:
+            person.actor = person.id or server.get("/v1/me").ok(200)["id"]
+        writers = [p for p in people if p.role != "viewer"]
+        channels, members, private, allowed, wanted, listening = [], {}, {}, {}, {}, {}
+        own = {p.actor: f"{'agent' if p.role == 'agent' else 'user'}:{p.actor}" for p in people}
+        agents = [topic for topic in own.values() if topic.startswith("agent:")]
+
+        everybody = {p.actor for p in people}
+
+        def publish(number):
+            speaker, how = chance.choice(writers), chance.randrange(4)
+            text, to = f"text {number}", None
+            if how == 0 and (mine := [c for c in channels if speaker.actor in members[c]]):
+                channel = chance.choice(mine)
+                post(speaker, text, channel_id=channel)
+                audience = members[channel] if private[channel] else everybody
+                topics = {f"channel:{channel}"} | (set() if private[channel] else {"global"})
+            elif how == 1 and (mine := [c for c in channels if speaker.actor in members[c]]):
+                channel = chance.choice(mine)
+                speaker.post("/v1/events", {"type": "x.test", "topics": [f"channel:{channel}"], "data": {"content": text}}).ok(202)
+                audience, topics = (members[channel] if private[channel] else everybody), {f"channel:{channel}"}
+            elif how == 2:
+                to = chance.choice([p for p in people if p is not speaker])
+                post(speaker, text, visibility="directed", mentions=[{"kind": own[to.actor].split(":")[0], "id": to.actor}])
+                audience, topics = {speaker.actor, to.actor}, {own[speaker.actor], own[to.actor]}
+            else:
+                post(speaker, text)
+                audience, topics = everybody, {"global"} | ({own[speaker.actor]} & set(agents))
+            allowed[text] = set(audience)
+            for actor, subscribed in listening.items():
+                if actor in audience and subscribed & topics:
+                    wanted[actor].append(text)
+
+        with sockets(*people) as all_sockets:
+            for person, socket in zip(people, all_sockets):
+                listening[person.actor], wanted[person.actor] = {own[person.actor], "global"}, []
+                join(socket, "global", "alerts")
+            for number in range(300):
+                person, socket = chance.choice(list(zip(people, all_sockets)))
+                step = chance.randrange(7)
+                channel = chance.choice(channels) if channels else None
+                if (step == 0 and len(channels) < 8 or channel is None) and person in writers:
+                    closed = chance.random() < 0.6
+                    channel = make_channel(person, f"leaks-{seed}-{number}", closed)
+                    channels.append(channel)
+                    members[channel], private[channel] = {person.actor}, closed
+                elif step == 1 and channel and (mine := [p for p in writers if p.actor in members[channel]]):
+                    add(chance.choice(mine), channel, person.actor)
+                    members[channel].add(person.actor)
+                elif step == 2 and channel and person in writers and person.actor in members[channel]:
+                    leave(person, channel)
+                    members[channel].discard(person.actor)
+                elif step == 3 and channel:
+                    topic = chance.choice([f"channel:{channel}", *agents])
+                    may = not topic.startswith("channel:") or not private[channel] or person.actor in members[channel]
+                    answer = socket.ask({"type": "subscribe", "topics": [topic]})
+                    assert answer["type"] == ("ok" if may else "error"), (topic, answer)
+                    if may:
+                        listening[person.actor].add(topic)
+                elif step == 4 and channel:
+                    socket.ask({"type": "unsubscribe", "topics": [f"channel:{channel}"]})
+                    listening[person.actor].discard(f"channel:{channel}")
+                else:
+                    publish(number)
+            for person, socket in zip(people, all_sockets):
+                got = [m["event"]["data"]["content"] for m in socket.drain()
+                       if m["type"] == "event" and m["event"]["type"] in ("x.test", "agent_post")]
+                assert got == wanted[person.actor], person.role
+        # What each may see of all that was kept, now that it is over: the same by catch-up, from ring and log.
+        for kill in (False, True):
+            for person in people:
+                with person.ws() as socket:
+                    left = {f"channel:{c}" for c in channels if private[c] and person.actor not in members[c]}
+                    join(socket, *sorted(listening[person.actor] - left), after=0)
+                    for message in socket.until("recovered"):
+                        text = message.get("event", {}).get("data", {}).get("content")
+                        if text and person.actor not in allowed[text]:
+                            place = [c for c in channels if private[c] and f"channel:{c}" in message["topics"]]
+                            assert place and person.actor in members[place[0]], (text, message)
+            if not kill:
+                server.restart(kill=True)
