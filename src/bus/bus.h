@@ -117,5 +117,7 @@ int64_t bus_history_last(struct bus_history *history, int64_t *oldest_gone);
 size_t bus_history_read(struct bus_history *history, int64_t after, int64_t upto, struct bus_event **out, size_t max);
 /* Starts the history as if everything up to offset had been put and dropped (start-up). */
 void bus_history_start(struct bus_history *history, int64_t offset);
+/* Nothing more comes up to that offset. */
+void bus_history_passed(struct bus_history *history, int64_t offset);
 
 #endif

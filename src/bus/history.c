@@ -140,3 +140,11 @@ void bus_history_start(struct bus_history *history, int64_t offset)
 	history->gone = offset;
 	pthread_mutex_unlock(&history->lock);
 }
+
+void bus_history_passed(struct bus_history *history, int64_t offset)
+{
+	pthread_mutex_lock(&history->lock);
+	check(offset >= history->last);
+	history->last = offset;
+	pthread_mutex_unlock(&history->lock);
+}

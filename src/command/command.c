@@ -89,6 +89,31 @@ const struct writer_hooks *command_hooks(struct command_runner *runner)
 	return &runner->hooks;
 }
 
+static enum err history_row(const struct log_row *row, void *arg)
+{
+	struct command_runner *runner = arg;
+	struct bus_event *event;
+	if (row->event_type.at == NULL) {
+		return ERR_OK;
+	}
+	enum err err = command_event_of(runner, row, &event);
+	if (err == ERR_OK) {
+		bus_history_put(runner->options.history, event);
+		bus_event_drop(&event);
+	}
+	return err;
+}
+
+/* After a restart everybody comes back at once and asks for the same last events: they are read once, not once by each. */
+static enum err history_warm(struct command_runner *runner, struct db *db, int64_t newest)
+{
+	int64_t from = newest > LIMIT_HISTORY_WARM_ROWS ? newest - LIMIT_HISTORY_WARM_ROWS : 0;
+	bus_history_start(runner->options.history, from);
+	enum err err = log_read(db, from, LIMIT_HISTORY_WARM_ROWS, history_row, runner);
+	bus_history_passed(runner->options.history, newest);
+	return err;
+}
+
 enum err command_attach(struct command_runner *runner, struct writer *writer)
 {
 	struct log_head head;
@@ -101,7 +126,10 @@ enum err command_attach(struct command_runner *runner, struct writer *writer)
 		return err;
 	}
 	if (runner->options.history != NULL) {
-		bus_history_start(runner->options.history, head.seq);
+		err = history_warm(runner, writer_db(writer), head.seq);
+	}
+	if (err != ERR_OK) {
+		return err;
 	}
 	runner->writer = writer;
 	return ERR_OK;
