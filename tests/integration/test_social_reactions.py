@@ -73,7 +73,7 @@ class TestWhoAndWhere:
         user = shared_server.second_user()
         post = post_by(user)
         with user.ws() as near, shared_server.ws() as far:
-            assert near.ask({"type": "subscribe", "topics": ["global"]})["type"] == "ok"
+            assert near.ask({"type": "subscribe", "topics": [f"post:{post['id']}"]})["type"] == "ok"
             assert far.ask({"type": "subscribe", "topics": ["global"]})["type"] == "ok"
             for _ in range(2):
                 user.put(path(post, THUMB)).ok(200, 201)
