@@ -107,7 +107,7 @@ class TestPages:
         assert town.alice.get(f"/v1/feed?limit=5&cursor={cursor}").status == 200
 
     def test_empty(self, make_server):
-        """AC-126, AC-119"""
+        """AC-126: no posts, no pages; AC-119: and nothing that trends"""
         server = make_server()
         assert server.get("/v1/feed").ok(200) == {"items": [], "next_cursor": None, "has_more": False}
         assert server.get("/v1/feed?page=1").ok(200) == {"items": [], "page": 1, "per_page": 50, "total": 0}
@@ -199,7 +199,7 @@ class TestWhatAViewerSees:
 
 class TestTrending:
     def test_most_named_first(self, make_server):
-        """AC-115, AC-116, AC-118, AC-119, AC-120"""
+        """AC-115, AC-116, AC-118, AC-120"""
         server = make_server()
         user = server.second_user()
         server.agent("Helper", "intern", handle="helper")

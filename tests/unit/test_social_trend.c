@@ -299,6 +299,59 @@ static void test_memory_runs_out(void **state)
 	}
 }
 
+/* ---- several threads ---- */
+
+enum { DELETIONS = 400 };
+
+static _Atomic int64_t at_most; /* committed before: nobody who asks later hears more */
+
+static void *ask_again_and_again(void *arg)
+{
+	struct db *db;
+	char why[256];
+	size_t *stale = arg;
+	int64_t heard = DELETIONS + 1;
+	assert_int_equal(db_open(path, DB_READER, &db, why), ERR_OK);
+	while (heard > 1) {
+		struct arena own;
+		struct trend_topic *got;
+		size_t count;
+		int64_t most = atomic_load(&at_most);
+		struct trend_ask ask = trend_ask_make(social.trends, 0, (BASE_HOUR + 9) * TREND_HOUR_US, 5);
+		arena_init(&own, 1 << 20);
+		bool good = db_begin(db) == ERR_OK && trend_top(social.trends, db, &own, &ask, 10, &got, &count) == ERR_OK && count == 1;
+		*stale += !good || got[0].count > most;
+		heard = good ? got[0].count : 0;
+		db_rollback(db);
+		arena_fini(&own);
+	}
+	db_close(&db);
+	return NULL;
+}
+
+static void test_kept_sums_are_never_stale(void **state)
+{
+	pthread_t threads[3];
+	size_t stale[3] = {0};
+	for (int i = 0; i <= DELETIONS; i++) {
+		add(0, 8, STR("#a"), 1);
+	}
+	commit();
+	atomic_store(&at_most, DELETIONS + 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_again_and_again, &stale[i]), 0);
+	}
+	for (int i = 0; i < DELETIONS; i++) {
+		add(0, 8, STR("#a"), -1);
+		commit();
+		atomic_store(&at_most, DELETIONS - i);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(stale[i], 0);
+	}
+}
+
 static int end(void **state)
 {
 	arena_fini(&arena);
@@ -313,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order_is_count_then_bytes, setup, end),
 		cmocka_unit_test_setup_teardown(test_rows_that_are_no_topics, setup, end),
 		cmocka_unit_test_setup_teardown(test_kept_sums_are_of_their_version, setup, end),
+		cmocka_unit_test_setup_teardown(test_kept_sums_are_never_stale, setup, end),
 		cmocka_unit_test_setup_teardown(test_more_topics_than_are_kept, setup, end),
 		cmocka_unit_test_setup_teardown(test_memory_runs_out, setup, end),
 	};
