@@ -594,93 +594,108 @@ class TestPosts:
             assert socket.ask({"type": "subscribe", "topics": [f"post:{public}"]})["code"] == "not_found"
 
 
+class Crowd:
+    """People, agents and channels of a server, what each listens to, and what each therefore has to hear."""
+
+    def __init__(self, server, chance):
+        self.server, self.chance = server, chance
+        self.people = [server.second_user("member") for _ in range(3)] + [agent_client(server, f"Leaks {n}", "autonomous") for n in range(2)]
+        self.people += [server.second_user("viewer"), server]
+        for person in self.people:
+            person.actor = person.id or server.get("/v1/me").ok(200)["id"]
+        self.writers = [p for p in self.people if p.role != "viewer"]
+        self.everybody = {p.actor for p in self.people}
+        self.own = {p.actor: f"{'agent' if p.role == 'agent' else 'user'}:{p.actor}" for p in self.people}
+        self.agents = [topic for topic in self.own.values() if topic.startswith("agent:")]
+        self.members, self.private = {}, {}  # by channel
+        self.allowed = {}                    # by text: who might see it when it was said
+        self.listening = {p.actor: {self.own[p.actor], "global"} for p in self.people}
+        self.wanted = {p.actor: [] for p in self.people}
+
+    def sees(self, actor, channel):
+        return not self.private[channel] or actor in self.members[channel]
+
+    def heard_by(self, channel):
+        return self.members[channel] if self.private[channel] else self.everybody
+
+    def publish(self, number):
+        speaker, how, text = self.chance.choice(self.writers), self.chance.randrange(4), f"text {number}"
+        mine = [channel for channel, members in self.members.items() if speaker.actor in members]
+        if how == 0 and mine:
+            channel = self.chance.choice(mine)
+            post(speaker, text, channel_id=channel)
+            audience, topics = self.heard_by(channel), {f"channel:{channel}"} | (set() if self.private[channel] else {"global"})
+        elif how == 1 and mine:
+            channel = self.chance.choice(mine)
+            speaker.post("/v1/events", {"type": "x.test", "topics": [f"channel:{channel}"], "data": {"content": text}}).ok(202)
+            audience, topics = self.heard_by(channel), {f"channel:{channel}"}
+        elif how == 2:
+            to = self.chance.choice([p for p in self.people if p is not speaker])
+            post(speaker, text, visibility="directed", mentions=[{"kind": self.own[to.actor].split(":")[0], "id": to.actor}])
+            audience, topics = {speaker.actor, to.actor}, {self.own[speaker.actor], self.own[to.actor]}
+        else:
+            post(speaker, text)
+            audience, topics = self.everybody, {"global"} | ({self.own[speaker.actor]} & set(self.agents))
+        self.allowed[text] = set(audience)
+        for actor, subscribed in self.listening.items():
+            if actor in audience and subscribed & topics:
+                self.wanted[actor].append(text)
+
+    def step(self, number, person, socket):
+        kind, actor = self.chance.randrange(7), person.actor
+        channel = self.chance.choice(list(self.members)) if self.members else None
+        if (kind == 0 and len(self.members) < 8 or channel is None) and person in self.writers:
+            closed = self.chance.random() < 0.6
+            channel = make_channel(person, f"leaks-{number}", closed)
+            self.members[channel], self.private[channel] = {actor}, closed
+        elif kind == 1 and channel and (mine := [p for p in self.writers if p.actor in self.members[channel]]):
+            add(self.chance.choice(mine), channel, actor)
+            self.members[channel].add(actor)
+        elif kind == 2 and channel and person in self.writers and actor in self.members[channel]:
+            leave(person, channel)
+            self.members[channel].discard(actor)
+        elif kind == 3 and channel:
+            topic = self.chance.choice([f"channel:{channel}", *self.agents])
+            may = not topic.startswith("channel:") or self.sees(actor, channel)
+            answer = socket.ask({"type": "subscribe", "topics": [topic]})
+            assert answer["type"] == ("ok" if may else "error"), (topic, answer)
+            self.listening[actor] |= {topic} if may else set()
+        elif kind == 4 and channel:
+            socket.ask({"type": "unsubscribe", "topics": [f"channel:{channel}"]})
+            self.listening[actor].discard(f"channel:{channel}")
+        else:
+            self.publish(number)
+
+    def catch_up(self, person):
+        """All of the past that this person can ask for is what they might see then, or said in a channel they belong to now."""
+        left = {f"channel:{channel}" for channel in self.members if not self.sees(person.actor, channel)}
+        with person.ws() as socket:
+            join(socket, *sorted(self.listening[person.actor] - left), after=0)
+            for message in socket.until("recovered"):
+                text = message.get("event", {}).get("data", {}).get("content")
+                if text and person.actor not in self.allowed[text]:
+                    places = [c for c in self.members if f"channel:{c}" in message["topics"] and person.actor in self.members[c]]
+                    assert places, (text, message)
+
+
 class TestLeaks:
     """T1: whoever they are, whatever they listen to and whenever they come and go: nobody is given what they may not see."""
 
     @pytest.mark.parametrize("seed", range(5))
     def test_nobody_is_given_what_is_not_for_them(self, server, seed):
         """AC-106, AC-149, AC-172"""
-        chance = random.Random(seed)
-        people = [server.second_user("member") for _ in range(3)] + [agent_client(server, f"Leaks {n}", "autonomous") for n in range(2)]
-        people += [server.second_user("viewer"), server]
-        for person in people:
-            person.actor = person.id or server.get("/v1/me").ok(200)["id"]
-        writers = [p for p in people if p.role != "viewer"]
-        channels, members, private, allowed, wanted, listening = [], {}, {}, {}, {}, {}
-        own = {p.actor: f"{'agent' if p.role == 'agent' else 'user'}:{p.actor}" for p in people}
-        agents = [topic for topic in own.values() if topic.startswith("agent:")]
-
-        everybody = {p.actor for p in people}
-
-        def publish(number):
-            speaker, how = chance.choice(writers), chance.randrange(4)
-            text, to = f"text {number}", None
-            if how == 0 and (mine := [c for c in channels if speaker.actor in members[c]]):
-                channel = chance.choice(mine)
-                post(speaker, text, channel_id=channel)
-                audience = members[channel] if private[channel] else everybody
-                topics = {f"channel:{channel}"} | (set() if private[channel] else {"global"})
-            elif how == 1 and (mine := [c for c in channels if speaker.actor in members[c]]):
-                channel = chance.choice(mine)
-                speaker.post("/v1/events", {"type": "x.test", "topics": [f"channel:{channel}"], "data": {"content": text}}).ok(202)
-                audience, topics = (members[channel] if private[channel] else everybody), {f"channel:{channel}"}
-            elif how == 2:
-                to = chance.choice([p for p in people if p is not speaker])
-                post(speaker, text, visibility="directed", mentions=[{"kind": own[to.actor].split(":")[0], "id": to.actor}])
-                audience, topics = {speaker.actor, to.actor}, {own[speaker.actor], own[to.actor]}
-            else:
-                post(speaker, text)
-                audience, topics = everybody, {"global"} | ({own[speaker.actor]} & set(agents))
-            allowed[text] = set(audience)
-            for actor, subscribed in listening.items():
-                if actor in audience and subscribed & topics:
-                    wanted[actor].append(text)
-
-        with sockets(*people) as all_sockets:
-            for person, socket in zip(people, all_sockets):
-                listening[person.actor], wanted[person.actor] = {own[person.actor], "global"}, []
+        crowd = Crowd(server, random.Random(seed))
+        with sockets(*crowd.people) as all_sockets:
+            for socket in all_sockets:
                 join(socket, "global", "alerts")
             for number in range(300):
-                person, socket = chance.choice(list(zip(people, all_sockets)))
-                step = chance.randrange(7)
-                channel = chance.choice(channels) if channels else None
-                if (step == 0 and len(channels) < 8 or channel is None) and person in writers:
-                    closed = chance.random() < 0.6
-                    channel = make_channel(person, f"leaks-{seed}-{number}", closed)
-                    channels.append(channel)
-                    members[channel], private[channel] = {person.actor}, closed
-                elif step == 1 and channel and (mine := [p for p in writers if p.actor in members[channel]]):
-                    add(chance.choice(mine), channel, person.actor)
-                    members[channel].add(person.actor)
-                elif step == 2 and channel and person in writers and person.actor in members[channel]:
-                    leave(person, channel)
-                    members[channel].discard(person.actor)
-                elif step == 3 and channel:
-                    topic = chance.choice([f"channel:{channel}", *agents])
-                    may = not topic.startswith("channel:") or not private[channel] or person.actor in members[channel]
-                    answer = socket.ask({"type": "subscribe", "topics": [topic]})
-                    assert answer["type"] == ("ok" if may else "error"), (topic, answer)
-                    if may:
-                        listening[person.actor].add(topic)
-                elif step == 4 and channel:
-                    socket.ask({"type": "unsubscribe", "topics": [f"channel:{channel}"]})
-                    listening[person.actor].discard(f"channel:{channel}")
-                else:
-                    publish(number)
-            for person, socket in zip(people, all_sockets):
+                crowd.step(number, *crowd.chance.choice(list(zip(crowd.people, all_sockets))))
+            for person, socket in zip(crowd.people, all_sockets):
                 got = [m["event"]["data"]["content"] for m in socket.drain()
                        if m["type"] == "event" and m["event"]["type"] in ("x.test", "agent_post")]
-                assert got == wanted[person.actor], person.role
-        # What each may see of all that was kept, now that it is over: the same by catch-up, from ring and log.
-        for kill in (False, True):
-            for person in people:
-                with person.ws() as socket:
-                    left = {f"channel:{c}" for c in channels if private[c] and person.actor not in members[c]}
-                    join(socket, *sorted(listening[person.actor] - left), after=0)
-                    for message in socket.until("recovered"):
-                        text = message.get("event", {}).get("data", {}).get("content")
-                        if text and person.actor not in allowed[text]:
-                            place = [c for c in channels if private[c] and f"channel:{c}" in message["topics"]]
-                            assert place and person.actor in members[place[0]], (text, message)
-            if not kill:
-                server.restart(kill=True)
+                assert got == crowd.wanted[person.actor], person.role
+        for person in crowd.people:
+            crowd.catch_up(person)
+        server.restart(kill=True)
+        for person in crowd.people:
+            crowd.catch_up(person)
