@@ -193,10 +193,15 @@ static int configure(struct db *db)
 	return code;
 }
 
-/* SQLite makes files that others may read; the log and the index of it take their mode from the database. */
+/* SQLite makes files that others may read; the log and the index of it take their mode from the database. One that is there is not
+ * opened: closing any descriptor of a file gives up all locks that this process has on it, those of other connections too, and whoever
+ * else closes the database then takes its log away. */
 static int create_private(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST) {
+		return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
+	}
 	if (fd < 0) {
 		return errno;
 	}

@@ -282,3 +282,16 @@ def test_dying_around_a_commit(make_server_with_provider, provider, point):
     check_stream(server, execution["id"])
     server.chat("again", session_id=execution["session_id"]).ok(200)
     check_store(server)
+
+
+def test_another_program_looks_at_the_database(server):
+    """Who opens and closes the database meanwhile takes nothing of it away, whether it dies behind that or goes on."""
+    before = server.agent("Before")
+    reader = subprocess.run(["/usr/bin/python3", "-c", "import sqlite3, sys; s = sqlite3.connect(sys.argv[1]); s.execute('PRAGMA user_version');"
+                             "s.execute('SELECT count(*) FROM agent').fetchall(); s.close()", str(server.data / "guild.db")], check=False)
+    assert reader.returncode == 0
+    assert (server.data / "guild.db-wal").exists() and (server.data / "guild.db-shm").exists()
+    after = server.agent("After")
+    server.restart(kill=True)
+    for agent in (before, after):
+        assert server.get(f"/v1/agents/{agent['id']}").ok(200)["name"] == agent["name"]
