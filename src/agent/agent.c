@@ -491,3 +491,20 @@ enum err agent_first_start(struct registry *registry, struct guild *guild)
 	arena_fini(&arena);
 	return err;
 }
+
+bool agent_durable(const struct agent *agent, bool otherwise)
+{
+	struct arena arena;
+	struct json_doc doc;
+	struct str word;
+	if (agent->configuration.at == NULL || str_find(agent->configuration, STR("\"durability\"")) < 0) {
+		return otherwise;
+	}
+	arena_init(&arena, LIMIT_REQUEST_ARENA_BYTES);
+	if (json_parse(&arena, agent->configuration, &doc, NULL) == ERR_OK &&
+		json_get_str(json_member(json_root(&doc), STR("durability")), &word)) {
+		otherwise = str_eq(word, STR("durable"));
+	}
+	arena_fini(&arena);
+	return otherwise;
+}

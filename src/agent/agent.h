@@ -63,6 +63,8 @@ enum { AGENT_SUCCEEDED_E4 = 100, AGENT_FAILED_E4 = -200 };
 /* In apply, after the command's own log row: moves confidence. A demotion gets a log row of its own, audit entry and event agent_changed. */
 enum err agent_outcome_apply(struct command *command, struct guild *guild, struct db *db, const struct agent_outcome *outcome) MUST_USE;
 
+/* What its configuration says of durability ("relaxed" or "durable"); otherwise when it says nothing. */
+bool agent_durable(const struct agent *agent, bool otherwise);
 /* First start: makes "Chat Assistant" (handle chat-assistant, category system, intern, is_system). Before the threads. */
 enum err agent_first_start(struct registry *registry, struct guild *guild) MUST_USE;
 

@@ -122,6 +122,13 @@ static bool capabilities_read(struct http_request *request, struct agent *to)
 static bool configuration_read(struct http_request *request, struct agent *to)
 {
 	struct json value = json_member(request->body, STR("configuration"));
+	struct json durability = json_member(value, STR("durability"));
+	struct str word = STR("");
+	if (json_there(durability) &&
+		(!json_get_str(durability, &word) || (!str_eq(word, STR("relaxed")) && !str_eq(word, STR("durable"))))) {
+		http_reply_invalid(request, "/configuration/durability", "relaxed or durable is wanted here.");
+		return false;
+	}
 	if (!json_there(value)) {
 		return true;
 	}

@@ -103,6 +103,7 @@ static void settings_fill(struct guild *guild)
 		.output_tokens_max = config_number(c, CONFIG_execution_output_tokens_max),
 		.history_bytes_max = config_number(c, CONFIG_execution_history_bytes),
 		.session_queue = config_number(c, CONFIG_execution_session_queue),
+		.durable = config_is(c, CONFIG_store_durability, STR("durable")),
 		.token_batch_us = config_number(c, CONFIG_store_token_batch),
 		.keep_finished_us = config_number(c, CONFIG_execution_keep_finished),
 		.posts_hour = {0, config_number(c, CONFIG_social_posts_student), config_number(c, CONFIG_social_posts_intern),

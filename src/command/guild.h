@@ -35,6 +35,7 @@ struct guild_settings {
 	int64_t answer_bytes_max, output_tokens_max, history_bytes_max;
 	int64_t session_queue;               /* messages waiting in one session */
 	int64_t token_batch_us, keep_finished_us;
+	bool durable;                        /* no token is seen before it is on disk; agents may say otherwise */
 	/* What agents may do in an hour, by enum maturity; -1: no limit. */
 	int64_t posts_hour[5], messages_hour[5], reactions_hour[5];
 	int64_t auto_post_us;                /* least time between two automatic posts of one agent; 0: any */

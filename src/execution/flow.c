@@ -296,6 +296,7 @@ static enum err agent_take(struct execution *execution, const struct agent *agen
 	if (!ok) {
 		return ERR_MEMORY;
 	}
+	execution->log.durable = agent_durable(agent, execution->guild->settings.durable);
 	memcpy(execution->agent_name_kept, agent->name.at, agent->name.len);
 	execution->agent_name = str_make(execution->agent_name_kept, agent->name.len);
 	return ERR_OK;

@@ -160,6 +160,15 @@ void flow_publish(struct execution *execution, int64_t seq)
 	}
 }
 
+/* Durable: the first so many deltas are on disk; whoever listens gets those that are new. */
+static void show(struct execution *execution, size_t count)
+{
+	while (execution->log.durable && execution->log.shown < count) {
+		stream_log_show(&execution->log, execution->log.shown + 1);
+		flow_publish(execution, stream_log_seq_last(&execution->log));
+	}
+}
+
 /* ---- what the provider says ---- */
 
 static void sink_delta(void *ctx, struct str text)
@@ -176,7 +185,9 @@ static void sink_delta(void *ctx, struct str text)
 		return;
 	}
 	metric_add(METRIC_TOKENS, stream_tokens(text));
-	flow_publish(execution, stream_log_seq_last(&execution->log));
+	if (!execution->log.durable) {
+		flow_publish(execution, stream_log_seq_last(&execution->log));
+	}
 	batch_arm(execution);
 }
 
@@ -301,6 +312,7 @@ void flow_over(struct execution *execution, enum execution_state end, int64_t au
 	struct chat_result result;
 	(void)audit_seq;
 	(void)audit_time_us;
+	show(execution, execution->log.count);
 	execution->log.ended = true;
 	flow_publish(execution, stream_log_seq_last(&execution->log));
 	if (end == STATE_DONE) {
@@ -333,10 +345,11 @@ static void batch_arm(struct execution *execution)
 {
 	struct loop *loop = execution->shard->loop;
 	size_t stored_bytes = execution->items_stored != 0 ? execution->log.items[execution->items_stored - 1].end : 0;
+	bool at_once = execution->log.durable || execution->log.text.len - stored_bytes >= BATCH_BYTES;
 	if (execution->batch.in_flight) {
 		return;
 	}
-	if (execution->log.text.len - stored_bytes >= BATCH_BYTES && !execution->batch.failed) {
+	if (at_once && !execution->batch.failed) {
 		batch_start(execution);
 	} else if (execution->batch_timer.entry.index == 0) {
 		execution->batch_timer.run = batch_run;
@@ -398,6 +411,9 @@ static void batch_done(struct write_job *job)
 	batch->failed = job->result != ERR_OK;
 	if (job->result == ERR_OK) {
 		execution->items_stored = batch->item_end;
+		if (!execution->log.ended) {
+			show(execution, batch->item_end);
+		}
 	}
 	if (execution->state == STATE_STREAM && !execution->settling && execution->log.count > execution->items_stored) {
 		batch_arm(execution);

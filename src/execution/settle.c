@@ -196,7 +196,7 @@ static enum err settle_fill(struct settle_command *settle)
 				       .tokens_in = execution->tokens_in,
 				       .tokens_out = execution->tokens_out,
 				       .epoch = execution->log.epoch,
-				       .seq_last = stream_log_seq_last(&execution->log) + 1,
+				       .seq_last = (execution->log.started ? 1 + (int64_t)execution->log.count : 0) + 1,
 				       .estimated = !execution->has_usage,
 				       .cost_unknown = execution->log.end.cost_unknown,
 				       .truncated = execution->truncated,
@@ -244,6 +244,9 @@ static void settle_later(struct execution *execution)
 		execution->end_reason = "the store does not commit";
 		execution->log.end.completed = false;
 		execution->log.end.err = ERR_STORE_UNAVAILABLE;
+		if (execution->log.durable) {
+			stream_log_cut(&execution->log);
+		}
 		flow_over(execution, STATE_FAILED, 0, 0);
 	}
 }

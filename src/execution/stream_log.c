@@ -121,7 +121,21 @@ struct str stream_log_text(const struct stream_log *log, size_t from)
 
 int64_t stream_log_seq_last(const struct stream_log *log)
 {
-	return (log->started ? 1 + (int64_t)log->count : 0) + (log->ended ? 1 : 0);
+	size_t seen = log->durable && !log->ended ? log->shown : log->count;
+	return (log->started ? 1 + (int64_t)seen : 0) + (log->ended ? 1 : 0);
+}
+
+void stream_log_show(struct stream_log *log, size_t shown)
+{
+	check(log->durable && shown >= log->shown && shown <= log->count);
+	log->shown = shown;
+}
+
+void stream_log_cut(struct stream_log *log)
+{
+	check(log->durable && !log->ended);
+	log->count = log->shown;
+	log->text.len = log->count != 0 ? log->items[log->count - 1].end : 0;
 }
 
 int64_t stream_log_tokens(const struct stream_log *log)

@@ -47,6 +47,8 @@ struct stream_log {
 	size_t count, cap;
 	int64_t epoch;
 	bool started, ended;
+	bool durable;            /* deltas are seen when they were shown, else at once */
+	size_t shown;            /* of the items, when durable */
 };
 
 void stream_log_init(struct stream_log *log, size_t text_bytes_max);
@@ -59,7 +61,12 @@ enum err stream_log_restore(struct stream_log *log, struct str text, struct str 
 void stream_log_lens(const struct stream_log *log, size_t from, struct buf *out);
 /* Text of deltas from index on. */
 struct str stream_log_text(const struct stream_log *log, size_t from);
+/* The greatest number that may be seen. */
 int64_t stream_log_seq_last(const struct stream_log *log);
+/* Durable: the first `shown` items are on disk and may be seen. */
+void stream_log_show(struct stream_log *log, size_t shown);
+/* Durable: forgets what nobody has seen, because it will never be on disk. */
+void stream_log_cut(struct stream_log *log);
 int64_t stream_log_tokens(const struct stream_log *log);
 /* "streaming:update" ...; seq within 1..seq_last. */
 struct str stream_log_type(const struct stream_log *log, int64_t seq);
