@@ -90,19 +90,17 @@ void message_reply(struct http_request *request, struct guild *guild, int status
 enum err message_party_find(struct guild *guild, const struct caller *caller, struct str text, struct actor *out)
 {
 	int64_t key;
-	if (id_parse(&guild->id_secret, ID_PRINCIPAL, text, &key) == ERR_OK) {
-		const struct principal *principal = identity_principal(guild->identity, key);
-		if (principal == NULL || principal->workspace != caller->workspace || principal->kind == PRINCIPAL_AGENT) {
-			return ERR_NOT_FOUND;
-		}
-		*out = (struct actor){key, principal->kind == PRINCIPAL_SYSTEM ? ACTOR_SYSTEM : ACTOR_HUMAN};
+	bool is_id = id_parse(&guild->id_secret, ID_PRINCIPAL, text, &key) == ERR_OK;
+	const struct agent *agent = is_id ? NULL : registry_find(guild->registry, guild, caller->workspace, text);
+	if (agent != NULL) {
+		*out = (struct actor){agent->id, ACTOR_AGENT};
 		return ERR_OK;
 	}
-	const struct agent *agent = registry_find(guild->registry, guild, caller->workspace, text);
-	if (agent == NULL) {
+	const struct principal *principal = identity_find(guild->identity, guild, caller->workspace, text);
+	if (principal == NULL || principal->kind == PRINCIPAL_AGENT) {
 		return ERR_NOT_FOUND;
 	}
-	*out = (struct actor){agent->id, ACTOR_AGENT};
+	*out = (struct actor){principal->id, principal->kind == PRINCIPAL_SYSTEM ? ACTOR_SYSTEM : ACTOR_HUMAN};
 	return ERR_OK;
 }
 

@@ -13,15 +13,17 @@ Results are mappings whose keys are also attributes. Coroutines deliver on the e
 use one store at the same time. Plain functions wait without holding the interpreter's lock.
 """
 from ._db import Db, Reply, close, open
-from ._lib import GuildError, InUseError, InvalidError, NotFoundError, Record, RefusedError, version
+from ._lib import GuildError, InUseError, InvalidError, NotFoundError, RateLimitedError, Record, RefusedError, version
 from .agents import AgentContextResolver, create_agent
+from .bus import AgentEventBus, BusFullError
 from .chat import execute_agent_chat, execute_agent_chat_sync
 from .governance import AgentGovernanceService
 from .records import get_executions, get_messages
+from .social import AgentSocialLayer
 
 __all__ = [
-    "AgentContextResolver", "AgentGovernanceService", "Db", "GuildError", "InUseError", "InvalidError", "NotFoundError", "Record",
-    "RefusedError", "Reply", "close", "create_agent", "execute_agent_chat", "execute_agent_chat_sync", "get_executions",
-    "get_messages", "open", "version",
+    "AgentContextResolver", "AgentEventBus", "AgentGovernanceService", "AgentSocialLayer", "BusFullError", "Db", "GuildError",
+    "InUseError", "InvalidError", "NotFoundError", "RateLimitedError", "Record", "RefusedError", "Reply", "close", "create_agent",
+    "execute_agent_chat", "execute_agent_chat_sync", "get_executions", "get_messages", "open", "version",
 ]
 __version__ = "0.1.0"

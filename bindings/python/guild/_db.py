@@ -8,10 +8,11 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from . import _lib
 from ._lib import CReply, CRequest, GuildError, Record
@@ -23,6 +24,9 @@ _opened_lock = threading.RLock()
 _calls: dict[int, _Call] = {}
 _numbers = itertools.count(1)
 _CLOSE_WAIT_S = 5.0
+_EVENTS_KEPT = 4096
+_RECONNECTS = 10
+_RECONNECT_MOST_S = 5.0
 
 
 class Reply(NamedTuple):
@@ -236,6 +240,63 @@ class Db:
     async def aok(self, method: str, target: str, body: Any = None, *, user: str | None = None) -> Any:
         """The same as a coroutine."""
         return _good(await self.arequest(method, target, body, user=user))
+
+    async def events(self, topics: str | Iterable[str], after: int | str | tuple[int, int] | None = None, *,
+                     user: str | None = None) -> AsyncGenerator[Record, None]:
+        """What the store's bus says on these topics, from now on, or from behind the offset after (or (epoch, offset)).
+
+            async for message in db.events(["global", f"agent:{agent.id}"]):
+                if message.type == "event":
+                    print(message.offset, message.event.type, message.event.data)
+
+        A message of type "event" has topics, event (id, source, type, time, data) and, when it is durable, offset and epoch. "gap" (from,
+        to) stands for a range that is no longer kept. A lost connection to a server is made again, and what is durable is not missed;
+        after half a minute without one the error is raised.
+        """
+        names = [topics] if isinstance(topics, str) else list(topics)
+        cursor = "now" if after is None else ":".join(map(str, after)) if isinstance(after, tuple) else str(after)
+        tries = 0
+        while True:
+            inbox, task = self._listen("/v1/events?" + urlencode({"topics": ",".join(names), "after": cursor}), user)
+            try:
+                while (message := await inbox.get()) is not None:
+                    tries = 0
+                    if "epoch" in message:
+                        cursor = f"{message['epoch']}:{message['to'] if message['type'] == 'gap' else message['offset']}"
+                    if message["type"] != "recovered":
+                        yield message
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+            if task.cancelled():
+                continue  # more came than was taken: the rest is caught up with
+            if tries == _RECONNECTS or not self._may_come_back(task):
+                _good(task.result())
+                return
+            await asyncio.sleep(min(_RECONNECT_MOST_S, 0.1 * 2 ** tries))
+            tries += 1
+
+    def _listen(self, target: str, user: str | None) -> tuple[asyncio.Queue[Record | None], asyncio.Task[Reply]]:
+        """A stream's messages, then None."""
+        inbox: asyncio.Queue[Record | None] = asyncio.Queue()
+
+        def keep(message: Record) -> None:
+            if inbox.qsize() >= _EVENTS_KEPT:
+                task.cancel()
+            elif not task.cancelling():
+                inbox.put_nowait(message)
+        task = asyncio.create_task(self.arequest("GET", target, user=user, on_event=keep))
+        task.add_done_callback(lambda _: inbox.put_nowait(None))
+        return inbox, task
+
+    def _may_come_back(self, task: asyncio.Task[Reply]) -> bool:
+        """A server that was lost, or that stops: another may be there soon."""
+        error = task.exception()
+        if not self.name.startswith(("http://", "https://")):
+            return False
+        if error is not None:
+            return isinstance(error, GuildError) and error.error in (_lib.IO, _lib.TIMED_OUT)
+        return task.result().status in (200, 503)
 
     def close(self) -> None:
         """Waits for plain calls of other threads, ends coroutines' calls, stops the engine. Twice is harmless."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import datetime
 import functools
 import json
 import os
@@ -97,6 +98,25 @@ class InvalidError(GuildError, ValueError):
     """A value is not what it has to be."""
 
 
+class RateLimitedError(GuildError, RuntimeError):
+    """Too often. retry_after: seconds until it may be tried again; remaining: how often it may be before that; reset_at: that time, in UTC."""
+
+    @property
+    def retry_after(self) -> float:
+        milliseconds: int = self.problem.get("retry_after_ms") or 0
+        return milliseconds / 1000
+
+    remaining = 0
+
+    @property
+    def reset_at(self) -> datetime.datetime:
+        return self._made + datetime.timedelta(seconds=self.retry_after)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._made = datetime.datetime.now(datetime.timezone.utc)
+
+
 def fault(error: int, detail: str = "") -> GuildError:
     """The exception for a number of enum guild_error."""
     kind = {INVALID: InvalidError, IN_USE: InUseError}.get(error, GuildError)
@@ -106,7 +126,7 @@ def fault(error: int, detail: str = "") -> GuildError:
 def refusal(status: int, problem: Any) -> GuildError:
     """The exception for a reply of status 400 or more."""
     document = problem if isinstance(problem, Record) else Record()
-    kind = {403: RefusedError, 404: NotFoundError, 422: InvalidError}.get(status, GuildError)
+    kind = {400: InvalidError, 403: RefusedError, 404: NotFoundError, 422: InvalidError, 429: RateLimitedError}.get(status, GuildError)
     text = document.get("detail") or document.get("title") or f"status {status}"
     return kind(text, document.get("code", "internal"), status, document)
 
