@@ -1,5 +1,5 @@
 # A thin front for meson and tools/; each target says what it leaves.
-.PHONY: all run test check fuzz bench coverage docs install clean help
+.PHONY: all run test check long fuzz bench coverage docs install clean help
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS_PER_TARGET ?= 60
@@ -16,6 +16,9 @@ test: # unit tests, then everything in tests/ through pytest
 
 check: # lint, clang, sanitizers, fuzzing, coverage, counters
 	@tools/check
+
+long: # what takes hours: 20,000 losses of power, every file access failed in turn
+	@tools/long
 
 fuzz: # every fuzz target for SECONDS_PER_TARGET seconds
 	@tools/setup check

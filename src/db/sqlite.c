@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/db_priv.h"
+#include "db/vfs_fault.h"
 
 #define STATEMENTS_MAX 4096
 #define BUSY_TIMEOUT_MS 2000
@@ -225,7 +226,7 @@ enum err db_open(const char *path, enum db_mode mode, struct db **out, char *det
 	db->mode = mode;
 	/* Threading is settled for this connection alone: in a library the process-wide setting is the host's. */
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-	int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
+	int code = sqlite3_open_v2(path, &db->handle, flags, vfs_fault_name());
 	if (code == SQLITE_OK) {
 		code = configure(db);
 	}
@@ -607,7 +608,7 @@ enum err db_copy(struct db *db, const char *path)
 	sqlite3 *to = NULL;
 	int code = create_private(path) == 0 ? SQLITE_OK : SQLITE_CANTOPEN;
 	if (code == SQLITE_OK) {
-		code = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+		code = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_fault_name());
 	}
 	if (code == SQLITE_OK) {
 		sqlite3_backup *backup = sqlite3_backup_init(to, "main", db->handle, "main");

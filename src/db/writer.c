@@ -15,6 +15,7 @@
 #include "db/db_priv.h"
 
 #define WAIT_MAX_US 250000
+#define PROBE_US      1000000 /* between two tries of a store that failed */
 #define AVERAGE_SHIFT 3 /* a new batch weighs an eighth */
 #define AVERAGE_MIN   64 /* a mean never shrinks so far that it cannot grow again */
 /* Before anything was measured. */
@@ -52,6 +53,7 @@ struct writer {
 	uint64_t statements_seen, pages_seen; /* of the connection, as already counted */
 	bool begun; /* the hooks know of the transaction */
 	bool degraded;
+	int64_t probed_us; /* when it was found degraded, or last tried */
 	bool started;
 	struct thread thread;
 	struct thread_gate gate;
@@ -123,6 +125,8 @@ enum err writer_create(const struct writer_options *options, struct writer **out
 		writer_destroy(&writer);
 		return err;
 	}
+	/* Another store of this process may have left it at 1. */
+	metric_set(METRIC_STORE_DEGRADED, 0);
 	*out = writer;
 	return ERR_OK;
 }
@@ -333,6 +337,15 @@ static void all_failed(const struct batch *batch)
 	}
 }
 
+static void health_set(struct writer *writer, bool good)
+{
+	if (writer->degraded == good) {
+		writer->degraded = !good;
+		writer->probed_us = env_mono_us(writer->env);
+		metric_set(METRIC_STORE_DEGRADED, good ? 0 : 1);
+	}
+}
+
 /* A full disk may also show itself as every job failing alone, in transactions that then commit nothing. */
 static void note_health(struct writer *writer, const struct batch *batch, bool committed)
 {
@@ -341,10 +354,7 @@ static void note_health(struct writer *writer, const struct batch *batch, bool c
 		good = job->result != ERR_STORE_UNAVAILABLE;
 	}
 	metric_add(committed ? METRIC_WRITER_COMMITS : METRIC_WRITER_FAILURES, 1);
-	if (writer->degraded == good) {
-		writer->degraded = !good;
-		metric_set(METRIC_STORE_DEGRADED, good ? 0 : 1);
-	}
+	health_set(writer, good);
 }
 
 /* One slow disk access, or the first use of a statement, is no reason to turn callers away: a sample counts at most four times the mean. */
@@ -417,6 +427,33 @@ static void batch_run(struct writer *writer)
 	finish(writer, &batch, committed);
 }
 
+/* Who stopped sending because the store failed would never learn that it works again: so it is tried, by a write of its own. */
+static void probe(struct writer *writer)
+{
+	int64_t now_us = env_mono_us(writer->env);
+	if (!writer->degraded || now_us - writer->probed_us < PROBE_US) {
+		return;
+	}
+	writer->probed_us = now_us;
+	enum err err = failpoint("begin");
+	if (err == ERR_OK) {
+		err = db_begin(writer->db);
+	}
+	if (err == ERR_OK) {
+		err = db_meta_put(writer->db, STR("probe"), STR(""));
+	}
+	if (err == ERR_OK) {
+		err = failpoint("before_commit");
+	}
+	if (err == ERR_OK) {
+		err = db_commit(writer->db);
+	}
+	if (err != ERR_OK) {
+		db_rollback(writer->db);
+	}
+	health_set(writer, err == ERR_OK);
+}
+
 bool writer_turn(struct writer *writer)
 {
 	atomic_store_explicit(&writer->owner, pthread_self(), memory_order_relaxed);
@@ -426,6 +463,8 @@ bool writer_turn(struct writer *writer)
 	if (worked) {
 		batch_run(writer);
 		checkpoint_after_commit(writer->checkpoint, writer->db);
+	} else {
+		probe(writer);
 	}
 	atomic_store_explicit(&writer->turning, false, memory_order_release);
 	return worked;
@@ -447,7 +486,7 @@ static void thread_run(void *arg)
 		bool idle = queue_empty(&writer->queue) && !ended;
 		/* Where somebody else has taken the flag back, the gate is open or about to be: it has to be closed again. */
 		if (idle || atomic_exchange(&writer->sleeping, 0) == 0) {
-			thread_gate_wait(&writer->gate, -1);
+			(void)thread_gate_wait(&writer->gate, writer->degraded ? PROBE_US : -1);
 		}
 	}
 }

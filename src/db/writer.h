@@ -76,7 +76,8 @@ int64_t writer_queued(const struct writer *writer);
 /* Expected wait of a new job, microseconds. */
 int64_t writer_wait_us(const struct writer *writer);
 
-/* Runs at most one batch; false when there was nothing to do. Never blocks but on the disk. */
+/* Runs at most one batch; false when there was nothing to do. Never blocks but on the disk. With nothing to do and a store that failed
+ * before it tries that once a second, so that it is known to work again before somebody needs it. */
 bool writer_turn(struct writer *writer);
 /* Starts and joins the thread that waits and turns. */
 enum err writer_start(struct writer *writer) MUST_USE;
