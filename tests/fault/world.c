@@ -452,7 +452,8 @@ static bool shared(const struct thing *thing)
 /* How often it is there, and for a chat what came of it. */
 static int64_t thing_find(struct world *world, const struct thing *thing, uint64_t *content)
 {
-	static const char *const words[THING_KINDS] = {"session-", "chat-", "agent-", "user-", "channel-", "channel-", "post-", "reply-", "post-", "message-"};
+	static const char *const words[THING_KINDS] = {"session-", "chat-", "agent-", "user-", "channel-",
+							"channel-", "post-",  "reply-", "post-", "message-"};
 	char name[48], second[32];
 	bool row;
 	snprintf(name, sizeof(name), "%s%zu%s", words[thing->kind], shared(thing) ? thing->a : thing->number,
