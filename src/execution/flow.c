@@ -396,7 +396,7 @@ static void record_step(struct execution *execution)
 						      .owner = execution->caller.principal,
 						      .agent = execution->agent_id,
 						      .title = session_title(&execution->arena, execution->message),
-						      .channel = STR("chat")};
+						      .channel = execution->trigger == TRIGGER_MENTION ? STR("social") : STR("chat")};
 	}
 	execution->session_text = id_format(&execution->guild->id_secret, ID_SESSION, execution->session_id);
 	enum err err = record_submit(execution);
