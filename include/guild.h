@@ -105,9 +105,10 @@ struct guild_request {
 	const char *target;         /* "/v1/agents?limit=10", percent-encoded */
 	const char *body;           /* JSON; NULL: none */
 	const char *user;           /* whom the call is for, by the caller's own name for them: 1..255 bytes without white space. In the
-	                             * process they are made a member on first use; the id of such a member is as good. "agent:" and an agent's id or handle: the call is that
-	                             * agent's own (404 agent_not_found when there is none). NULL: the operator. With guild_connect the token
-	                             * alone says who calls: there "agent:..." is refused with 403 unless the token is that agent's. */
+	                             * process they are made a member on first use; the id of such a member is as good. "agent:" and an
+	                             * agent's id or handle: the call is that agent's own (404 agent_not_found when there is none). NULL: the
+	                             * operator. With guild_connect the token alone says who calls: there "agent:..." is refused with 403
+	                             * unless the token is that agent's. */
 	guild_event_fn *on_event;   /* asks for an event stream and gets its events; NULL: a whole reply is wanted */
 	void *ctx;                  /* for on_event */
 };
