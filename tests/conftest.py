@@ -84,11 +84,17 @@ def server(make_server):
 
 
 @pytest.fixture(scope="module")
-def shared_server(tmp_path_factory):
-    """One server for the tests of a file that leave nothing behind which would disturb the others."""
+def make_shared_server(tmp_path_factory):
+    """make_server for servers that live as long as the tests of their file."""
     make, finish = _factory(tmp_path_factory)
-    yield make()
+    yield make
     finish()
+
+
+@pytest.fixture(scope="module")
+def shared_server(make_shared_server):
+    """One server for the tests of a file that leave nothing behind which would disturb the others."""
+    return make_shared_server()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 /* content.c - a text on its way into the store: checked, redacted, then read for tags and handles. */
+#include "db/writer.h"
 #include "social/redact.h"
 #include "social/social_priv.h"
 
@@ -29,6 +30,9 @@ enum err content_redact(struct guild *guild, struct arena *arena, struct str tex
 {
 	struct redact_options options = {NULL, 0};
 	struct str list = guild->settings.allowed_emails;
+	if (failpoint("redact") != ERR_OK) {
+		return ERR_INVALID;
+	}
 	if (list.len > 0 && str_find_byte(text, '@') >= 0) {
 		enum err err = allowed_emails(list, arena, &options);
 		if (err != ERR_OK) {
