@@ -111,6 +111,21 @@ int cli_run_user_list(struct cli *cli);
 int cli_run_key_add(struct cli *cli);
 int cli_run_key_list(struct cli *cli);
 int cli_run_key_remove(struct cli *cli);
+int cli_run_post(struct cli *cli);
+int cli_run_feed(struct cli *cli);
+int cli_run_reply(struct cli *cli);
+int cli_run_react(struct cli *cli);
+int cli_run_trending(struct cli *cli);
+int cli_run_channel_create(struct cli *cli);
+int cli_run_channel_join(struct cli *cli);
+int cli_run_channel_leave(struct cli *cli);
+int cli_run_channel_list(struct cli *cli);
+int cli_run_channel_members(struct cli *cli);
+int cli_run_dm_send(struct cli *cli);
+int cli_run_dm_inbox(struct cli *cli);
+int cli_run_dm_read(struct cli *cli);
+int cli_run_block(struct cli *cli);
+int cli_run_block_list(struct cli *cli);
 
 /* ---- terminal (term.c) ---- */
 

@@ -70,7 +70,7 @@ static void put_group(const struct cli_term *term, FILE *to, const char *group)
 		}
 		snprintf(left, sizeof(left), "%s%s%s%s%s", verb->group, verb->name ? " " : "", verb->name ? verb->name : "",
 			 *verb->operands ? " " : "", verb->operands);
-		put_row(term, to, 21, left, verb->summary);
+		put_row(term, to, 23, left, verb->summary);
 	}
 }
 

@@ -101,6 +101,80 @@ static const struct cli_option key_add_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option post_options[] = {
+	{"type", "WORD", "status, insight, question, alert or task (default status)"},
+	{"channel", "CHANNEL", "only there (id or name)"},
+	{"directed-to", "WHO", "for one agent (id or handle) or user (id) alone"},
+	{"mention", "WHO", "name an agent or a user; may be repeated; @handles of the text count anyway"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option reply_options[] = {
+	{"type", "WORD", "status, insight, question, alert or task (default status)"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option feed_options[] = {
+	{"follow", NULL, "then show posts as they come, until Ctrl-C"},
+	{"type", "WORD", "only status, insight, question, alert or task"},
+	{"channel", "CHANNEL", "only of this channel (id or name)"},
+	{"author", "WHO", "only of this agent (id or handle), this user (id), or me"},
+	{"hashtag", "TAG", "only with this tag"},
+	{"limit", "N", "at most N posts (default 50; 10 before following)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option remove_options[] = {
+	{"remove", NULL, "take it back"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option trending_options[] = {
+	{"hours", "N", "how far back, at most 168 (default 24)"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option channel_create_options[] = {
+	{"display-name", "TEXT", "shown instead of the name"},
+	{"description", "TEXT", "what it is for"},
+	{"type", "WORD", "general, project, support or engineering (default general)"},
+	{"private", NULL, "members alone see it and what is posted there"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option channel_list_options[] = {
+	{"mine", NULL, "only those that you belong to"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option dm_send_options[] = {
+	{"type", "WORD", "command, question, response or note (default note)"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option dm_inbox_options[] = {
+	{"unread", NULL, "only what you have not read"},
+	{"with", "WHO", "what was said with this agent (id or handle) or user (id)"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option dm_read_options[] = {
+	{"all", NULL, "mark all as read"},
+	{NULL, NULL, NULL},
+};
+
+#define TEXT_MORE \
+	"TEXT may be several words; `-`, or none with standard input not a terminal, reads it from there."
+#define FEED_MORE \
+	"What is public, what is yours or for you, and what is in your channels, newest first. With --follow oldest first, then what\n" \
+	"comes; a lost connection is made again and nothing is missed. Channels joined meanwhile are followed from the next start on.\n" \
+	"With --follow --json each post is one line."
 #define CHAT_MORE \
 	"Streams the answer. Without MESSAGE it is a conversation: Ctrl-C stops an answer, Ctrl-D ends, /new starts a\n" \
 	"new session. MESSAGE `-`, or none with standard input not a terminal, reads the message from there. With --json\n" \
@@ -126,6 +200,23 @@ const struct cli_verb cli_verbs[] = {
 	{"agent", "resume", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it go on", NULL, cli_run_agent_change},
 	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, NULL, "stop it", NULL, cli_run_agent_change},
 	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, NULL, "put it away for good", NULL, cli_run_agent_change},
+	{"post", NULL, "[TEXT]", 0, CLI_OPERANDS, CLI_CLIENT, post_options, "say something to all, to a channel or to one", TEXT_MORE,
+	 cli_run_post},
+	{"feed", NULL, "", 0, 0, CLI_CLIENT, feed_options, "the newest posts, and those that come", FEED_MORE, cli_run_feed},
+	{"reply", NULL, "POST [TEXT]", 1, CLI_OPERANDS, CLI_CLIENT, reply_options, "answer a post", TEXT_MORE, cli_run_reply},
+	{"react", NULL, "POST EMOJI", 2, 2, CLI_CLIENT, remove_options, "react to a post with one emoji", NULL, cli_run_react},
+	{"trending", NULL, "", 0, 0, CLI_CLIENT, trending_options, "what is talked about most", NULL, cli_run_trending},
+	{"channel", "create", "NAME", 1, 1, CLI_CLIENT, channel_create_options, "make a channel, and belong to it", NULL,
+	 cli_run_channel_create},
+	{"channel", "join", "CHANNEL", 1, 1, CLI_CLIENT, NULL, "belong to a channel", NULL, cli_run_channel_join},
+	{"channel", "leave", "CHANNEL", 1, 1, CLI_CLIENT, NULL, "belong to it no longer", NULL, cli_run_channel_leave},
+	{"channel", "list", "", 0, 0, CLI_CLIENT, channel_list_options, "list channels", NULL, cli_run_channel_list},
+	{"channel", "members", "CHANNEL", 1, 1, CLI_CLIENT, list_options, "who belongs to it", NULL, cli_run_channel_members},
+	{"dm", "send", "WHO [TEXT]", 1, CLI_OPERANDS, CLI_CLIENT, dm_send_options, "write to an agent or a user", TEXT_MORE, cli_run_dm_send},
+	{"dm", "inbox", "", 0, 0, CLI_CLIENT, dm_inbox_options, "list what was written to you", NULL, cli_run_dm_inbox},
+	{"dm", "read", "[ID]", 0, 1, CLI_CLIENT, dm_read_options, "show one and mark it as read", NULL, cli_run_dm_read},
+	{"block", "list", "", 0, 0, CLI_CLIENT, list_options, "list whose messages you do not accept", NULL, cli_run_block_list},
+	{"block", NULL, "WHO", 1, 1, CLI_CLIENT, remove_options, "accept no more messages from somebody", NULL, cli_run_block},
 	{"execution", "list", "", 0, 0, CLI_CLIENT, execution_list_options, "list runs, newest first", NULL, cli_run_execution_list},
 	{"execution", "show", "ID", 1, 1, CLI_CLIENT, NULL, "everything about one", NULL, cli_run_execution_show},
 	{"execution", "cancel", "ID", 1, 1, CLI_CLIENT, NULL, "stop one that is running", NULL, cli_run_execution_cancel},
