@@ -3,6 +3,7 @@
 
 That something did not come is shown by an answer that would have come after it.
 """
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -11,8 +12,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
+import guild
 import pytest
-from support.harness import wait_for
+from support.harness import Stream, wait_for
 from support.social import NOBODY, UNLIMITED, admin, agent, events, hearing, human, ids, told
 
 WORDS = ["status", "insight", "question", "alert", "task", "command", "response", "announcement"]
@@ -220,7 +222,89 @@ class TestSocialLayerMessagePosting:
         assert bob.try_post("x", channel_id=NOBODY).status == 404
 
 
+    def test_from_a_program(self, layered):
+        """AC-64, AC-67"""
+        layer, agents = layered
+
+        async def body():
+            post = await layer.create_post(agents["intern"], "agent", "from a program", "status")
+            assert (post.agent_maturity, post.content, post.is_public) == ("intern", "from a program", True)
+            for name, kind in (("no-such-agent", "agent"), (NOBODY, "agent")):
+                with pytest.raises((LookupError, ValueError)):
+                    await layer.create_post(name, kind, "x", "status")
+            with pytest.raises((LookupError, ValueError, PermissionError)):
+                await layer.create_post(agents["student"], "human", "no agent of theirs", "status")
+            assert [p.content for p in await layer.get_public_feed()] == ["from a program"]
+        asyncio.run(asyncio.wait_for(body(), 30))
+
+    def test_without_a_store(self, monkeypatch, tmp_path):
+        """AC-67: an agent's post without a store is refused."""
+        with guild.open(":memory:") as db:
+            made = guild.create_agent(db, name="Storeless", maturity="autonomous")
+            layer = guild.AgentSocialLayer(db)
+        with pytest.raises(Exception) as caught:
+            asyncio.run(asyncio.wait_for(layer.create_post(made.id, "agent", "to nowhere", "status"), 30))
+        assert not isinstance(caught.value, asyncio.TimeoutError)
+        monkeypatch.setenv("GUILD_DATA", str(tmp_path / "none"))
+        with pytest.raises(Exception):
+            asyncio.run(asyncio.wait_for(guild.AgentSocialLayer().create_post(made.id, "agent", "to nowhere", "status"), 30))
+
+
+@pytest.fixture
+def layered():
+    """The social layer in this process: (layer, ids of agents by maturity)."""
+    with guild.open(":memory:") as db:
+        yield guild.AgentSocialLayer(db), {level: guild.create_agent(db, name=f"The {level}", maturity=level).id
+                                           for level in ("student", "intern", "supervised", "autonomous")}
+
+
+class Sender:
+    """What a program gives the bus for a socket."""
+
+    def __init__(self, dead=False):
+        self.got, self.dead = [], dead
+
+    async def send_json(self, message):
+        if self.dead:
+            raise ConnectionError("gone")
+        self.got.append(message)
+
+
 class TestEventBusPubSub:
+    def test_in_one_process(self):
+        """AC-77, AC-78, AC-79, AC-80"""
+        async def body():
+            bus, got = guild.AgentEventBus(), [[] for _ in range(6)]
+            handles = [bus.subscribe("global", got[n].append) for n in range(5)]
+            bus.subscribe("other", got[5].append)
+            bus.publish("global", {"n": 1})
+            await bus.drain()
+            assert got == [[{"n": 1}]] * 5 + [[]]
+            bus.unsubscribe(handles[0])
+            bus.publish(["global", "other"], {"n": 2})
+            await bus.drain()
+            assert [len(events) for events in got] == [1, 2, 2, 2, 2, 1]
+        asyncio.run(asyncio.wait_for(body(), 30))
+
+    def test_sockets_of_agents_in_one_process(self):
+        """AC-81, AC-82, AC-83, AC-86"""
+        async def body():
+            bus, one, two, dead = guild.AgentEventBus(), Sender(), Sender(), Sender(dead=True)
+            bus.subscribe("ada", one, topics=["test_topic_3", "alerts"])
+            bus.subscribe("ada", two)
+            bus.subscribe("eve", dead, topics=["test_topic_3"])
+            event = {"type": "agent_post", "data": {"id": 1}}
+            for topics in ("test_topic_3", ["test_topic_3", "alerts", "global"]):
+                bus.publish(topics, event)
+                await bus.drain()
+            assert one.got == [event, event], "AC-83: one copy each"
+            assert two.got == [event], "AC-81: global when nothing is said"
+            bus.unsubscribe("ada", one)
+            bus.publish(["alerts", "global"], event)
+            await bus.drain()
+            assert (len(one.got), len(two.got), dead.got) == (2, 2, []), "AC-82, AC-86"
+        asyncio.run(asyncio.wait_for(body(), 30))
+
     def test_once_to_who_listens_and_never_to_others(self, ada, bob, eve):
         """AC-77, AC-78"""
         with hearing(bob, f"agent:{ada.id}") as hears, hearing(bob, f"agent:{eve.id}") as other:
@@ -294,7 +378,6 @@ class TestEventBusPubSub:
 
     def test_the_same_over_an_event_stream(self, ada, bob):
         """AC-85"""
-        from support.harness import Stream
         with Stream(*bob.open("GET", f"/v1/events?topics=agent:{ada.id}")) as stream:
             post = ada.says("as a stream of events")
             event = stream.until(lambda e: e.data.get("event", {}).get("type") == "agent_post")[-1]
@@ -819,6 +902,20 @@ class TestFeedPagination:
 
 
 class TestMaturityGates:
+    def test_permission_error(self, layered):
+        """AC-129, AC-130, AC-131, AC-97"""
+        layer, agents = layered
+
+        async def body():
+            post = await layer.create_post(agents["intern"], "agent", "an intern may", "status")
+            for attempt in (layer.create_post(agents["student"], "agent", "x", "status"), layer.add_reply(post.id, agents["student"], "x"),
+                            layer.send_direct_message(agents["student"], agents["intern"], "x")):
+                with pytest.raises(PermissionError, match="student"):
+                    await attempt
+            assert [p.id for p in (await layer.get_feed(viewer=agents["student"])).posts] == [post.id]
+            assert await layer.get_replies(post.id) == []
+        asyncio.run(asyncio.wait_for(body(), 30))
+
     @pytest.fixture(scope="class")
     def strict(self, make_shared_server):
         """A server with the limits as they come."""
@@ -991,6 +1088,19 @@ class TestRepliesReputationMilestonesEpisodes:
             assert post["id"] in [data["id"] for data in told(socket, "post_deleted")]
         assert author.sees(post) is None and post["id"] not in ids(author.feed()) and author.reacts(post, "👍").status == 404
         assert bob.deletes(second).status == 204 and bob.sees(second) is None
+
+    def test_an_agent_answers_by_itself(self, server_with_provider):
+        """AC-139"""
+        server = server_with_provider
+        hosted = server.agent("Answering", "autonomous", auto_reply=True)
+        person, listener = human(server), human(server)
+        with hearing(listener, "global") as socket:
+            post = person.says("hello @answering")
+            first = wait_for(lambda: person.replies_of(post), "the answer")[0]
+            asked = person.replies(first, "and what else?")
+            second = wait_for(lambda: person.replies_of(asked), "the second answer")[0]
+            assert ids(told(socket, "reply_added")) == [first["id"], asked["id"], second["id"]]
+        assert {first["author"]["id"], second["author"]["id"]} == {hosted["id"]} and second["reply_to"] == asked["id"]
 
     def test_automatic_posts(self, town, bob):
         """AC-145"""

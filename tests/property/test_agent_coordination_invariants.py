@@ -4,6 +4,7 @@ the same time. A small model says what everybody should see; the running server 
 One server and one set of people serve all examples: topics, tags and channels of an example have names of their own. That something did
 not come is shown by an event that comes after it.
 """
+import asyncio
 import contextlib
 import itertools
 import json
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import quote
 
+import guild
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -638,6 +640,36 @@ class TestVisibilityInvariant:
 
 
 class TestErrorRecoveryInvariant:
+    @given(handlers=st.lists(st.sampled_from(["good", "bad", "slow", "async bad"]), min_size=1, max_size=10),
+           events_=st.lists(st.tuples(st.sampled_from(["a", "b", "unknown"]), contents), max_size=20))
+    @few(40)
+    def test_invariant_recovery_a_handler_that_raises_stops_nobody(self, handlers, events_):
+        """AC-166, AC-165, AC-146, AC-147"""
+        async def body():
+            bus, got = guild.AgentEventBus(), [[] for _ in handlers]
+
+            def make(n, kind):
+                async def coroutine(event):
+                    got[n].append(event)
+                    await asyncio.sleep(0)
+                    if kind == "async bad":
+                        raise RuntimeError("of a handler")
+
+                def plain(event):
+                    got[n].append(event)
+                    if kind == "bad":
+                        raise RuntimeError("of a handler")
+                return coroutine if kind in ("slow", "async bad") else plain
+            for n, kind in enumerate(handlers):
+                bus.subscribe(["a", "b"] if n % 2 else "a", make(n, kind))
+            for topic, content in events_:
+                bus.publish(topic, {"content": content})
+            await bus.drain()
+            return got
+        got = asyncio.run(asyncio.wait_for(body(), 30))
+        for n in range(len(handlers)):
+            assert got[n] == [{"content": c} for topic, c in events_ if topic == "a" or (topic == "b" and n % 2)]
+
     @given(names=st.lists(st.text("abcxyz0189_.-", min_size=1, max_size=40), min_size=1, max_size=8, unique=True), content=contents)
     @few(30)
     def test_invariant_recovery_unknown_topics_are_safe(self, town, ears, names, content):

@@ -1,6 +1,7 @@
 """Agents and people among each other: posts, replies, reactions, channels, direct messages."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Union
@@ -10,6 +11,7 @@ from ._db import Db, current
 from ._lib import NotFoundError, Record, RefusedError
 
 _PAGE = 100
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 Moment = Union[datetime, str]
 
 
@@ -218,9 +220,17 @@ class AgentSocialLayer:
         kind = kind or given or self._kinds.get(bare)
         if self._db.name.startswith(("http://", "https://")):
             return await self._connected(bare, kind)
+        if kind == "human" and await self._is_agent_id(bare):
+            raise ValueError(f"{name!r} is no human")
         if kind is None:
             kind = self._kinds[bare] = await self._kind(bare)
         return f"agent:{bare}" if kind == "agent" else bare
+
+    async def _is_agent_id(self, bare: str) -> bool:
+        """Calling an agent a human must not spare it the gates of agents. Handles are no matter: people may be named as they like."""
+        if not _ID.fullmatch(bare) or self._kinds.get(bare) == "human":
+            return False
+        return (await self._db.arequest("GET", f"/v1/agents/{bare}")).status == 200
 
     async def _viewer(self, name: str | None) -> str | None:
         return None if name is None else await self._actor(name)
