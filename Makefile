@@ -17,7 +17,7 @@ test: # unit tests, then everything in tests/ through pytest
 check: # lint, clang, sanitizers, fuzzing, coverage, counters
 	@tools/check
 
-long: # what takes too long for the check: 20,000 losses of power, every file access failed in turn
+long: # what takes too long for the check: 20,000 losses of power, every file access failed in turn, 2,000 deaths under load
 	@tools/long
 
 fuzz: # every fuzz target for SECONDS_PER_TARGET seconds
