@@ -236,7 +236,8 @@ void events_post_handle(struct http_request *request, void *ctx)
 	} else if (err != ERR_OK) {
 		http_reply_error(request, err, detail);
 	} else {
-		http_reply_empty(request, 202);
+		/* On its way before the answer: whoever waits for that and publishes again, through another loop, is heard in order. */
 		bus_publish_take(guild->bus, event);
+		http_reply_empty(request, 202);
 	}
 }
