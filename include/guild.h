@@ -111,6 +111,8 @@ struct guild_request {
 	                             * unless the token is that agent's. */
 	guild_event_fn *on_event;   /* asks for an event stream and gets its events; NULL: a whole reply is wanted */
 	void *ctx;                  /* for on_event */
+	const char *idempotency_key; /* of a POST: it is done once, however often it comes with that key within 48 hours; 1..255 visible ASCII
+	                              * characters. The same request again gets the first one's answer. NULL: none */
 };
 
 struct guild_reply {
@@ -154,6 +156,7 @@ struct guild_chat {
 	const char *user;           /* as in guild_request */
 	guild_event_fn *on_event;   /* not NULL: the answer is streamed to it; NULL: nothing is streamed anywhere */
 	void *ctx;
+	const char *idempotency_key; /* as in guild_request */
 };
 
 /* Runs a message through an agent and waits. The reply's body is the result (success, execution_id, response, ...), or the problem of a

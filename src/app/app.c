@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "command/idempotency.h"
 #include "command/quota.h"
 #include "execution/execution_priv.h"
 #include "execution/external.h"
@@ -414,12 +415,15 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .authenticate = authenticate,
 				       .acts_as = acts_as,
 				       .limited = ops_limited,
+				       .look = idempotency_look,
+				       .reply = idempotency_reply,
 				       .secret = &guild->id_secret,
 				       .loop_count = guild->loop_count,
 				       .limits = limits_of(c),
 				       .body_bytes_max = (size_t)config_number(c, CONFIG_http_body_max),
 				       .origins = app->origins};
 	enum err err = http_server_create(&options, &guild->http);
+	err = err == ERR_OK ? idempotency_create(guild, &guild->idempotency) : err;
 	err = err == ERR_OK ? ops_create(guild, &guild->ops) : err;
 	err = err == ERR_OK ? engine_create(guild, &guild->engine) : err;
 	if (err == ERR_OK) {

@@ -380,7 +380,11 @@ int guild_chat(struct guild_handle *handle, const struct guild_chat *chat, struc
 		buf_fini(&body);
 		return GUILD_ERR_INVALID;
 	}
-	struct guild_request request = {.target = "/v1/chat", .user = chat->user, .on_event = chat->on_event, .ctx = chat->ctx};
+	struct guild_request request = {.target = "/v1/chat",
+		.user = chat->user,
+		.idempotency_key = chat->idempotency_key,
+		.on_event = chat->on_event,
+		.ctx = chat->ctx};
 	return post(handle, &request, &body, reply);
 }
 

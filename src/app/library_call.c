@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/idem.h"
 #include "wire/utf8.h"
 
 #define USER_BYTES_MAX 255
@@ -35,7 +36,10 @@ static bool request_valid(const struct guild_request *request)
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		known |= strcmp(request->method, methods[i]) == 0;
 	}
-	struct str target = str_of(request->target), user = str_of(request->user);
+	struct str target = str_of(request->target), user = str_of(request->user), key;
+	if (request->idempotency_key != NULL && !idem_key_parse(str_of(request->idempotency_key), &key)) {
+		return false;
+	}
 	for (size_t i = 0; i < target.len; i++) {
 		if ((unsigned char)target.at[i] <= ' ' || target.at[i] == 0x7f) {
 			return false;
@@ -78,8 +82,10 @@ enum guild_error library_call_create(struct guild_handle *handle, const struct g
 	call->target = arena_copy(&call->arena, str_of(request->target));
 	call->body = arena_copy(&call->arena, request->body != NULL ? str_of(request->body) : STR(""));
 	call->user = arena_copy(&call->arena, request->user != NULL ? str_of(request->user) : STR(""));
+	call->idempotency_key = arena_copy(&call->arena, request->idempotency_key != NULL ? str_of(request->idempotency_key) : STR(""));
 	call->end = arena_new(&call->arena, struct library_item);
-	if (!call->method.at || !call->target.at || !call->body.at || !call->user.at || !call->end) {
+	if (!call->method.at || !call->target.at || !call->body.at || !call->user.at || !call->idempotency_key.at ||
+	    !call->end) {
 		call_destroy(call);
 		return GUILD_ERR_MEMORY;
 	}

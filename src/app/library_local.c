@@ -238,9 +238,13 @@ static void dispatch(struct library_call *call, struct loop *loop, const struct 
 {
 	struct http_local_sink sink = {
 		.reply = sink_reply, .stream_begin = sink_begin, .stream_bytes = sink_bytes, .stream_end = sink_end, .ctx = call};
-	struct str accept = call->on_event != NULL ? STR("text/event-stream") : STR("application/json");
+	struct http_local_call request = {.method = call->method,
+		.target = call->target,
+		.body = call->body,
+		.accept = call->on_event != NULL ? STR("text/event-stream") : STR("application/json"),
+		.idempotency_key = call->idempotency_key};
 
-	http_local_dispatch(call->library->guild->http, loop, call->method, call->target, call->body, accept, caller, &sink);
+	http_local_dispatch(call->library->guild->http, loop, &request, caller, &sink);
 }
 
 static void sink_reply(void *ctx, int status, struct str content_type, struct str body)

@@ -53,7 +53,7 @@ struct library_call {
 	struct loop *loop;
 	struct loop_note run_note, cancel_note;
 	struct arena arena;
-	struct str method, target, body, user;
+	struct str method, target, body, user, idempotency_key;
 	guild_event_fn *on_event;
 	void *event_ctx;
 	guild_done_fn *on_done;      /* NULL: somebody waits in guild_call */

@@ -84,7 +84,7 @@ static struct loop *remote_loop_of(struct library *library)
 
 static void remote_run(struct library *library, struct library_call *call, struct loop *loop)
 {
-	const char *headers[5];
+	const char *headers[6];
 	size_t count = 0;
 
 	(void)loop;
@@ -93,6 +93,10 @@ static void remote_run(struct library *library, struct library_call *call, struc
 	}
 	if (call->user.len != 0) {
 		headers[count] = arena_format(&call->arena, "X-Guild-User: %.*s", STR_FMT(call->user)).at;
+		count += headers[count] != NULL;
+	}
+	if (call->idempotency_key.len != 0) {
+		headers[count] = arena_format(&call->arena, "Idempotency-Key: %.*s", STR_FMT(call->idempotency_key)).at;
 		count += headers[count] != NULL;
 	}
 	headers[count++] = call->on_event != NULL ? "Accept: text/event-stream" : "Accept: application/json";

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "command/idempotency.h"
 #include "command/quota.h"
 #include "execution/execution.h"
 #include "http/client.h"
@@ -47,6 +48,7 @@ enum err guild_start(struct guild *guild, char *detail)
 	}
 	if (err == ERR_OK) {
 		social_start(guild->social);
+		idempotency_start(guild->idempotency);
 	}
 	if (err != ERR_OK && detail[0] == 0) {
 		snprintf(detail, DETAIL_BYTES, "cannot start the threads: %s", err_row(err)->text.at);
@@ -215,6 +217,7 @@ void app_destroy(struct guild **guild_at)
 	bus_history_destroy(&guild->history);
 	command_runner_destroy(&guild->commands);
 	quota_destroy(&guild->quota);
+	idempotency_destroy(&guild->idempotency);
 	policy_destroy(&guild->policy);
 	social_destroy(&guild->social);
 	registry_destroy(&guild->registry);

@@ -23,6 +23,7 @@ void *change_new(struct guild *guild, struct http_request *request, const struct
 		return NULL;
 	}
 	change->request = request;
+	change->command.idem = request->idem;
 	return change;
 }
 
@@ -178,6 +179,7 @@ void change_read(struct guild *guild, struct http_request *request, const struct
 	}
 	struct change_what entry = *what;
 	entry.outcome = OUTCOME_COMPLETED;
+	read->change.command.idem = NULL; /* reading is not what the key is for */
 	read->then = then;
 	read->arg = arg;
 	change_submit(&read->change, change_audit(&read->change, &entry));

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "command/command_priv.h"
+#include "command/idempotency.h"
 
 #define SHARE_SLOTS 4096
 
@@ -21,6 +22,7 @@ struct command_runner {
 	struct writer *writer;
 	struct audit_chain *chain;
 	int64_t batch_time_us;
+	int64_t process;
 	_Atomic(int32_t) shares[SHARE_SLOTS]; /* commands under way, by hash of the principal */
 	struct log_head head_at_begin, head_at_job;
 	size_t mark_at_begin[COMMAND_OVERLAYS_MAX], mark_at_job[COMMAND_OVERLAYS_MAX];
@@ -60,6 +62,8 @@ enum err command_runner_create(const struct command_options *options, struct com
 		return ERR_MEMORY;
 	}
 	runner->options = *options;
+	env_random(options->env, &runner->process, sizeof(runner->process));
+	runner->process &= INT64_MAX;
 	for (const struct command_overlay *o = options->overlays; o != NULL && o->ctx != NULL; o++) {
 		check(runner->overlay_count < COMMAND_OVERLAYS_MAX);
 		runner->overlays[runner->overlay_count++] = *o;
@@ -223,6 +227,11 @@ enum err command_run_now(struct command *command)
 	return command->result;
 }
 
+int64_t command_process(const struct command_runner *runner)
+{
+	return runner->process;
+}
+
 int64_t command_now_us(const struct command *command)
 {
 	return command->runner->batch_time_us;
@@ -252,13 +261,9 @@ enum err command_log(struct command *command, struct db *db, struct log_row *row
 
 /* ---- on the writer's thread ---- */
 
-static enum err job_apply(struct write_job *job, struct db *db)
+static enum err row_apply(struct command *command, struct db *db)
 {
-	struct command *command = container_of(job, struct command, job);
 	struct command_runner *runner = command->runner;
-	events_drop(command);
-	command->log_count = 0;
-	command->result = ERR_OK;
 	if (command->mark.agent != 0 && runner->options.recheck != NULL) {
 		enum err denied = runner->options.recheck(runner->options.recheck_ctx, command);
 		if (denied != ERR_OK) {
@@ -269,11 +274,46 @@ static enum err job_apply(struct write_job *job, struct db *db)
 	return command->row->apply(command, db);
 }
 
+/* What may succeed later is not kept as refused. */
+static bool keeps_key(const struct command *command)
+{
+	bool refused = command->result != ERR_OK;
+	return !command->partial && !(refused && (command->idem->done_only || err_row(err_public(command->result))->retryable));
+}
+
+static enum err job_apply(struct write_job *job, struct db *db)
+{
+	struct command *command = container_of(job, struct command, job);
+	struct command_runner *runner = command->runner;
+	struct idem *idem = command->idem;
+	events_drop(command);
+	command->log_count = 0;
+	command->result = ERR_OK;
+	command->partial = false;
+	if (idem == NULL) {
+		return row_apply(command, db);
+	}
+	idem->kept = false;
+	enum err err = idempotency_free(db, idem, runner->batch_time_us);
+	if (err == ERR_OK) {
+		err = row_apply(command, db);
+	}
+	if (err != ERR_OK || !keeps_key(command)) {
+		return err;
+	}
+	int64_t execution = command->result == ERR_OK ? idem->execution : 0;
+	int64_t log_seq = command->log_count > 0 ? command->log_seq[0] : 0;
+	return idempotency_keep(db, idem, execution, log_seq, runner->process, runner->batch_time_us);
+}
+
 static void job_done(struct write_job *job)
 {
 	struct command *command = container_of(job, struct command, job);
 	if (job->result != ERR_OK) {
 		command->result = job->result;
+		if (command->idem != NULL) {
+			command->idem->kept = false;
+		}
 	}
 	events_drop(command);
 	if (!job->reserved) {

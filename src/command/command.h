@@ -8,7 +8,10 @@
  * Memory:  a command lives in the arena of its request or flow and belongs to the runner from a successful submit until finish.
  * Errors:  submit: ERR_OVERLOADED, ERR_GOING_AWAY, and finish never comes. Else finish comes exactly once with command->result.
  *
- *   submit -> writer: recheck (revisions) - row->apply - log rows sealed and inserted - COMMIT
+ * A command with a key (idem) that was used already is not applied: its result is ERR_REPEATED. Else the key is kept in the same transaction,
+ * also for a refusal that apply wrote down, unless the same request may succeed later.
+ *
+ *   submit -> writer: the key - recheck (revisions) - row->apply - log rows sealed and inserted - COMMIT
  *          -> snapshots published -> per loop one commit node: replies (finish), then events in sequence
  */
 #ifndef GUILD_COMMAND_COMMAND_H
@@ -16,6 +19,7 @@
 
 #include "audit/audit.h"
 #include "base/caller.h"
+#include "base/idem.h"
 #include "bus/bus.h"
 #include "db/reader.h"
 #include "db/writer.h"
@@ -52,6 +56,8 @@ struct command {
 	struct loop *loop;
 	struct caller caller;
 	struct command_mark mark;
+	struct idem *idem;            /* under which it is done once; NULL: none */
+	bool partial;                 /* set in apply: more of its request follows, the key is kept with the last part */
 	void *owner;                  /* the request, flow or whatever finish needs */
 	enum err result;
 	int64_t log_seq[COMMAND_ROWS_MAX];  /* of the rows written; for audit ids */
@@ -110,6 +116,8 @@ int64_t command_now_us(const struct command *command);
 /* Seals row (sequence, time, hashes) and inserts it; an event in it is published after the commit. Fills command->log_seq. */
 enum err command_log(struct command *command, struct db *db, struct log_row *row) MUST_USE;
 struct writer *command_writer(struct command_runner *runner);
+/* A number of this start of the server. */
+int64_t command_process(const struct command_runner *runner);
 
 /* The event of a log row, as published; for catch-up from the store. ERR_TOPIC, ERR_MEMORY. */
 enum err command_event_of(struct command_runner *runner, const struct log_row *row, struct bus_event **out) MUST_USE;

@@ -19,6 +19,8 @@ struct identity;
 struct registry;
 struct policy;
 struct quota;
+struct idempotency;
+struct http_request;
 struct engine;
 struct http_server;
 struct http_client;
@@ -62,6 +64,9 @@ struct guild {
 	struct registry *registry;
 	struct policy *policy;
 	struct quota *quota;                 /* NULL: there are none */
+	struct idempotency *idempotency;
+	/* Answers a repeated request with the run that the first one started; set by the engine. */
+	void (*run_again)(struct guild *guild, struct http_request *request, int64_t execution);
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;

@@ -11,6 +11,11 @@
 
 #include "execution/execution_priv.h"
 
+bool chat_wants_stream(const struct http_request *request);
+/* Answers with the result, good or bad. */
+void chat_reply(struct http_request *request, const struct chat_result *result);
+/* The last event of a stream; NULL without memory. */
+struct frame *chat_result_frame(const struct chat_result *result);
 void chat_handle(struct http_request *request, void *ctx);
 /* The wire object of an execution. */
 void turn_json(struct guild *guild, const struct turn *turn, struct json_out *json);

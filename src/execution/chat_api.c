@@ -17,7 +17,6 @@ struct chat_call {
 
 static void recorded(void *ctx, int64_t execution, int64_t session, bool queued);
 static void ended(void *ctx, const struct chat_result *result);
-static void reply(struct chat_call *call, const struct chat_result *result);
 static enum err send_take(void *ctx, struct frame *frame, int64_t seq);
 static void viewer_ended(void *ctx, enum err err);
 static void stream_drained(struct http_stream *stream, void *owner);
@@ -57,7 +56,7 @@ static bool history_read(struct http_request *request, struct chat_request *chat
 	return true;
 }
 
-static bool wants_stream(const struct http_request *request)
+bool chat_wants_stream(const struct http_request *request)
 {
 	bool stream = false;
 	if (http_body_bool(request, "stream", &stream)) {
@@ -84,9 +83,10 @@ void chat_handle(struct http_request *request, void *ctx)
 	struct guild *guild = ctx;
 	struct chat_call *call = arena_new(&request->arena, struct chat_call);
 	struct chat_request chat = {.caller = request->caller,
-				    .stream = wants_stream(request),
+				    .stream = chat_wants_stream(request),
 				    .trigger = request->local ? TRIGGER_LIBRARY : TRIGGER_API,
 				    .on_busy = busy_of(request),
+				    .idem = request->idem,
 				    .trace_id = str_of(request->request_id)};
 	if (call == NULL) {
 		http_reply_error(request, ERR_OVERLOADED, NULL);
@@ -201,18 +201,16 @@ static void ended(void *ctx, const struct chat_result *result)
 {
 	struct chat_call *call = ctx;
 	if (call->request != NULL) {
-		reply(call, result);
+		struct http_request *request = call->request;
+		call->request = NULL;
+		if (request->idem != NULL) {
+			request->idem->kept = result->kept;
+			request->idem->made_at_us = result->kept_at_us;
+		}
+		chat_reply(request, result);
 		return;
 	}
-	struct buf text;
-	struct json_out json;
-	buf_init(&text, 8 * (size_t)LIMIT_ANSWER_BYTES);
-	json_begin(&json, &text);
-	chat_result_json(result, &json);
-	if (buf_err(&text) == ERR_OK) {
-		call->result = http_sse_frame(STR(""), STR("result"), buf_str(&text));
-	}
-	buf_fini(&text);
+	call->result = chat_result_frame(result);
 	/* No terminal event comes in this process. */
 	call->viewer_over = call->viewer_over || result->err == ERR_GOING_AWAY;
 	if (call->result == NULL) {
@@ -222,12 +220,22 @@ static void ended(void *ctx, const struct chat_result *result)
 	}
 }
 
-static void reply(struct chat_call *call, const struct chat_result *result)
+struct frame *chat_result_frame(const struct chat_result *result)
 {
-	struct http_request *request = call->request;
 	struct buf text;
 	struct json_out json;
-	call->request = NULL;
+	buf_init(&text, 8 * (size_t)LIMIT_ANSWER_BYTES);
+	json_begin(&json, &text);
+	chat_result_json(result, &json);
+	struct frame *frame = buf_err(&text) == ERR_OK ? http_sse_frame(STR(""), STR("result"), buf_str(&text)) : NULL;
+	buf_fini(&text);
+	return frame;
+}
+
+void chat_reply(struct http_request *request, const struct chat_result *result)
+{
+	struct buf text;
+	struct json_out json;
 	buf_init(&text, 8 * (size_t)LIMIT_ANSWER_BYTES);
 	json_begin(&json, &text);
 	if (result->success) {

@@ -25,6 +25,7 @@
 #define GUILD_EXECUTION_EXECUTION_H
 
 #include "agent/agent.h"
+#include "base/idem.h"
 #include "bus/bus.h"
 #include "governance/governance.h"
 #include "provider/provider.h"
@@ -57,6 +58,8 @@ struct chat_request {
 	enum execution_trigger trigger;
 	struct str trace_id;
 	int64_t wait_us;             /* how long an external agent may take to connect; 0: it has to be there */
+	const struct idem *idem;     /* under which it is run once; NULL: none */
+	bool look_first;             /* whether the key was used has not been asked yet: it is, before anything else */
 };
 
 /* A listener of one execution: a cursor into its numbered log, whatever loop owns it, running or long over, in memory or in the store.
@@ -88,6 +91,8 @@ struct chat_result {
 	struct str provider, model, error, reason, rule_id, audit_id;
 	int64_t tokens_in, tokens_out, cost_micro;
 	bool estimated, cost_unknown;
+	bool kept;                   /* a refusal, kept under the request's key */
+	int64_t kept_at_us;
 	const struct decision *decision;
 };
 
@@ -114,6 +119,18 @@ size_t engine_running(const struct engine *engine, const struct loop *loop);
 enum err execution_start(struct engine *engine, struct loop *loop, const struct chat_request *request, const struct chat_listener *listener) MUST_USE;
 /* The listener with that ctx goes away (its client left); the run goes on. Same loop. */
 void execution_forget_listener(struct engine *engine, struct loop *loop, int64_t execution, void *ctx);
+
+/* How a run stands that is asked for again under its key. done comes on loop, once, when start returned ERR_OK. */
+struct execution_again {
+	struct read_job read;
+	struct guild *guild;
+	struct arena *arena;         /* of the texts of result */
+	int64_t execution;
+	bool over;
+	struct chat_result result;   /* while it runs: with ids and no end */
+	void (*done)(struct execution_again *again, enum err err);
+};
+enum err execution_again_start(struct guild *guild, struct loop *loop, struct execution_again *again) MUST_USE;
 
 /* The run result of api.md, success and failure alike, as one JSON object. */
 void chat_result_json(const struct chat_result *result, struct json_out *out);

@@ -55,7 +55,7 @@ const struct http_route execution_routes[] = {
 	 chat_handle},
 	{HTTP1_GET, "/v1/executions", ROLE_VIEWER, 0, "list", "Lists runs, newest first.", NULL, list_query, "list:execution", 200, list_handle},
 	{HTTP1_GET, "/v1/executions/{id}", ROLE_VIEWER, 0, "get", "One run.", NULL, NULL, "execution", 200, get_handle},
-	{HTTP1_POST, "/v1/executions/{id}/cancel", ROLE_MEMBER, 0, "chat", "Cancels a run; its partial text stays.", NULL, NULL, "execution", 202,
+	{HTTP1_POST, "/v1/executions/{id}/cancel", ROLE_MEMBER, HTTP_CLAIM, "chat", "Cancels a run; its partial text stays.", NULL, NULL, "execution", 202,
 	 cancel_handle},
 	{HTTP1_GET, "/v1/executions/{id}/events", ROLE_VIEWER, 0, "subscribe",
 	 "The numbered events of a run after a number, then live; 204 when all was delivered.", NULL, events_query, "stream", 200, events_handle},

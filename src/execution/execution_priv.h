@@ -92,6 +92,8 @@ struct execution {
 	struct session_message *history;
 	size_t history_count;
 	bool history_given, stream, strict, session_new, recorded;
+	struct idem idem;
+	bool has_idem, look_first;
 	enum on_busy on_busy;
 	enum execution_trigger trigger;
 	struct chat_listener listener;
@@ -262,6 +264,10 @@ struct str resolve_path_json(struct arena *arena, const struct resolve_output *o
 /* Looks the candidates up on the loop. session: NULL none. */
 void resolve_lookup(struct guild *guild, int64_t workspace, struct str explicit_agent, const struct session *session, bool strict,
 		    struct resolve_output *out);
+
+/* ---- again.c ---- */
+/* For guild->run_again. */
+void chat_run_again(struct guild *guild, struct http_request *request, int64_t execution);
 
 /* ---- viewer.c ---- */
 /* The log has new events: the viewers of this loop get them at the end of the turn, in one piece. */

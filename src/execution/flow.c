@@ -1,5 +1,6 @@
 /* flow.c - the steps of one chat on its loop, from the request to the call; flow_run.c has what comes after. */
 #include "base/check.h"
+#include "command/idempotency.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -125,6 +126,11 @@ static enum err request_copy(struct execution *execution, const struct chat_requ
 	execution->wait_us = request->wait_us;
 	execution->on_busy = request->on_busy;
 	execution->trigger = request->trigger;
+	execution->has_idem = request->idem != NULL;
+	execution->look_first = request->idem != NULL && request->look_first;
+	if (request->idem != NULL) {
+		execution->idem = *request->idem;
+	}
 	execution->session_new = session.at == NULL;
 	execution->history_given = request->history != NULL;
 	execution->history_count = request->history_count;
@@ -201,7 +207,9 @@ static void start_run(struct loop_task *task, struct loop *loop)
 {
 	struct execution *execution = container_of(task, struct execution, step_task);
 	(void)loop;
-	if (execution->session_new) {
+	if (execution->look_first) {
+		read_push(execution);
+	} else if (execution->session_new) {
 		resolve_step(execution);
 	} else if (execution->session_id < 0) {
 		fail_unrecorded(execution, ERR_SESSION_NOT_FOUND);
@@ -228,6 +236,15 @@ static enum err session_run(struct read_job *job, struct db *db)
 {
 	struct execution *execution = container_of(job, struct execution, read);
 	int64_t owner = caller_is_admin(&execution->caller) ? 0 : execution->caller.principal;
+	if (execution->look_first) {
+		enum err used = idempotency_free(db, &execution->idem, env_wall_us(execution->guild->env));
+		if (used != ERR_OK || execution->session_new) {
+			return used;
+		}
+	}
+	if (execution->session_id < 0) {
+		return ERR_SESSION_NOT_FOUND;
+	}
 	enum err err = session_read(db, &execution->arena, execution->session_id, execution->caller.workspace, owner, &execution->session);
 	if (err == ERR_OK) {
 		err = turn_last(db, execution->session_id, &execution->session_last);
@@ -244,6 +261,7 @@ static void session_done(struct read_job *job)
 {
 	struct execution *execution = container_of(job, struct execution, read);
 	execution->reading = false;
+	execution->look_first = false;
 	if (execution->state == STATE_QUEUED && execution->cancel_wanted) {
 		flow_end(execution, execution->end_err, execution->end_reason);
 	} else if (execution->state == STATE_QUEUED) {
@@ -418,6 +436,8 @@ void flow_refused(struct execution *execution, enum err err, int64_t audit_seq, 
 	struct id_text audit_text;
 	bool refused = audit_seq != 0;
 	result.error = err_row(result.err)->text;
+	result.kept = execution->idem.kept;
+	result.kept_at_us = execution->idem.made_at_us;
 	if (execution->agent_id != 0) {
 		result.agent_id = id_str(&execution->agent_text);
 	}

@@ -153,6 +153,8 @@ enum err record_submit(struct execution *execution)
 		return ERR_LIMIT;
 	}
 	record->execution = execution;
+	execution->idem.execution = execution->id;
+	record->base.idem = execution->has_idem ? &execution->idem : NULL;
 	record->base.mark = (struct command_mark){execution->agent_id, execution->agent_revision, policy_version(guild->policy)};
 	enum err err = entry_make(execution, false, STR_NONE, ERR_OK, &execution->opening_entry);
 	if (err != ERR_OK) {
@@ -291,6 +293,7 @@ enum err record_refusal_submit(struct execution *execution)
 		return ERR_LIMIT;
 	}
 	record->execution = execution;
+	record->base.idem = execution->has_idem && !execution->idem.done_only ? &execution->idem : NULL;
 	enum err code = decision_err(&execution->decision);
 	record->row = (struct log_row){.kinds = LOG_AUDIT,
 				       .workspace = execution->caller.workspace,

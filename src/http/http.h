@@ -17,6 +17,7 @@
 #include "base/caller.h"
 #include "base/env.h"
 #include "base/frame.h"
+#include "base/idem.h"
 #include "loop/loop.h"
 #include "wire/http1.h"
 #include "wire/json.h"
@@ -47,6 +48,8 @@ enum {
 	HTTP_TEXT = 32,         /* reply is text, not JSON */
 	HTTP_ENDLESS = 64,      /* a stream that no run ends: it ends when the server stops */
 	HTTP_EXISTED = 128,     /* answers 200 instead of reply_status where there was nothing to make */
+	HTTP_HARMLESS = 256,    /* a POST that changes nothing: it takes no Idempotency-Key */
+	HTTP_CLAIM = 512,       /* its effect is not in the store: an Idempotency-Key is kept before it, and forgotten when it is refused */
 };
 
 struct http_route {
@@ -81,6 +84,7 @@ struct http_request {
 	char traceparent[56];         /* as given when well-formed, else "" */
 	int64_t started_us;           /* monotonic */
 	bool local;                   /* from the library, not from a socket: the caller's word on user ids is trusted */
+	struct idem *idem;            /* of its Idempotency-Key; NULL: none, or one that means nothing here */
 	struct http_request_private *priv;
 };
 
@@ -103,6 +107,8 @@ const char *http_members_fault(struct arena *arena, const struct http_member *ro
 void http_reply_header(struct http_request *request, const char *name, struct str value);
 /* What the RateLimit headers say, in place of the rate of requests. */
 void http_reply_rate(struct http_request *request, int64_t limit, int64_t remaining, int64_t reset_s);
+/* What a repeated request is told instead of the reply that follows, which holds something shown once. Copied. */
+void http_reply_again(struct http_request *request, struct str json);
 /* JSON text; json is copied and left to the caller. */
 void http_reply_json(struct http_request *request, int status, struct str json);
 void http_reply_text(struct http_request *request, int status, struct str content_type, struct str text);
@@ -121,8 +127,13 @@ struct http_problem {
 void http_reply_problem(struct http_request *request, const struct http_problem *problem);
 /* The short form. detail may be NULL. */
 void http_reply_error(struct http_request *request, enum err err, const char *detail);
+/* An answer that was stored: sent as it is, a problem document from status 400 on. */
+void http_reply_stored(struct http_request *request, int status, struct str text);
 /* 422 with errors[{pointer, detail}]. */
 void http_reply_invalid(struct http_request *request, const char *pointer, const char *detail);
+
+/* To its row's handler: for options.look. */
+void http_request_handle(struct http_request *request);
 
 /* ---- event streams ---- */
 
@@ -199,6 +210,11 @@ struct http_options {
 	enum err (*acts_as)(void *ctx, const struct caller *caller, struct str user);
 	/* A signed-in caller was turned away by the rate limit. action: of the route, static; NULL members are skipped. */
 	void (*limited)(void *ctx, struct loop *loop, const struct caller *caller, const char *action);
+	/* A request with an Idempotency-Key: answers it when it was done before, else calls http_request_handle, now or later. Again, with
+	 * idem->again, when its command found the key in use (ERR_REPEATED). NULL: keys mean nothing. */
+	void (*look)(void *ctx, struct http_request *request);
+	/* The answer to a request whose key was kept, and what is to be stored for it (copied). True: text is sent later, by http_reply_stored. */
+	bool (*reply)(void *ctx, struct http_request *request, int status, struct str text, struct str again);
 	struct siphash_key *secret;             /* for ids in request ids; may be NULL */
 	unsigned loop_count;
 	struct http_limits limits;
@@ -238,9 +254,14 @@ struct http_local_sink {
 	void (*stream_end)(void *ctx);
 	void *ctx;
 };
+struct http_local_call {
+	struct str method, target, body;
+	struct str accept;          /* len 0: not said */
+	struct str idempotency_key; /* len 0: none */
+};
 /* On loop. Dispatches with caller already known. Strs are copied. The sink's calls come on the loop, also before this returns. */
-void http_local_dispatch(struct http_server *server, struct loop *loop, struct str method, struct str target, struct str body,
-			 struct str accept, const struct caller *caller, const struct http_local_sink *sink);
+void http_local_dispatch(struct http_server *server, struct loop *loop, const struct http_local_call *call, const struct caller *caller,
+			 const struct http_local_sink *sink);
 /* On the same loop: nobody listens to the sink of that ctx any more. A stream without an end of its own ends; anything else goes on. */
 void http_local_hang_up(struct http_server *server, struct loop *loop, const void *sink_ctx);
 

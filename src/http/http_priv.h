@@ -147,6 +147,8 @@ struct http_request_private {
 	struct http_local_sink sink;
 	bool keep_alive, close, head_only, options_only, has_body;
 	bool dispatched, ended, streaming, limited, cache_control;
+	bool stored;   /* the reply needs no storing any more */
+	struct str again; /* of http_reply_again */
 	bool revoked; /* its token was, or its listener is gone, while the handler had it */
 	/* kept from request to request */
 	struct buf body_bytes;
@@ -168,6 +170,9 @@ bool http_request_refuse(struct http_request_private *priv, enum err err, const 
 bool http_members_check_query(struct http_request_private *priv);
 bool http_members_check_body(struct http_request_private *priv);
 bool http_websocket_check(struct http_request_private *priv);
+
+/* Reads the Idempotency-Key into request->idem where the row has an effect. */
+bool http_idem_admit(struct http_request_private *priv);
 
 /* Who asks, and whether the row lets them. False: refused. */
 bool http_auth_admit(struct http_request_private *priv);

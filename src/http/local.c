@@ -12,26 +12,35 @@ static enum http1_method method_of(struct str text)
 	return HTTP1_OTHER;
 }
 
-/* A head as a socket would have brought it. False without memory. */
-static bool head_fill(struct http_request_private *priv, struct str method, struct str target, struct str accept)
+static bool field_put(struct http_request_private *priv, struct str name, struct str value)
 {
 	struct http1_head *head = &priv->head;
 
-	head->method = method_of(method);
-	head->target = arena_copy(&priv->pub.arena, target);
+	if (!value.len) {
+		return true;
+	}
+	head->fields[head->field_count++] = (struct http1_field){name, arena_copy(&priv->pub.arena, value)};
+	return head->fields[head->field_count - 1].value.at;
+}
+
+/* A head as a socket would have brought it. False without memory. */
+static bool head_fill(struct http_request_private *priv, const struct http_local_call *call)
+{
+	struct http1_head *head = &priv->head;
+
+	head->method = method_of(call->method);
+	head->target = arena_copy(&priv->pub.arena, call->target);
 	head->minor = 1;
 	head->keep_alive = true;
 	head->content_length = (int64_t)priv->body_bytes.len;
 	head->chunked = false;
 	head->field_count = 0;
-	if (accept.len) {
-		head->fields[head->field_count++] = (struct http1_field){STR("Accept"), arena_copy(&priv->pub.arena, accept)};
-	}
-	return head->target.at && (!accept.len || head->fields[0].value.at);
+	return head->target.at && field_put(priv, STR("Accept"), call->accept) &&
+	       field_put(priv, STR("Idempotency-Key"), call->idempotency_key);
 }
 
-void http_local_dispatch(struct http_server *server, struct loop *loop, struct str method, struct str target, struct str body,
-			 struct str accept, const struct caller *caller, const struct http_local_sink *sink)
+void http_local_dispatch(struct http_server *server, struct loop *loop, const struct http_local_call *call, const struct caller *caller,
+			 const struct http_local_sink *sink)
 {
 	struct http_loop *home = http_server_home(server, loop);
 	struct http_request_private *priv = http_request_take(home);
@@ -46,12 +55,12 @@ void http_local_dispatch(struct http_server *server, struct loop *loop, struct s
 	list_push(&home->locals, &priv->local_link);
 	priv->pub.caller = *caller;
 	priv->pub.signed_in = caller->role != ROLE_NONE;
-	if (body.len) {
-		buf_put_str(&priv->body_bytes, body);
+	if (call->body.len) {
+		buf_put_str(&priv->body_bytes, call->body);
 	}
-	if (!head_fill(priv, method, target, accept)) {
+	if (!head_fill(priv, call)) {
 		http_request_refuse(priv, ERR_OVERLOADED, NULL);
-	} else if (priv->body_bytes.failed || target.len > LIMIT_TARGET_BYTES) {
+	} else if (priv->body_bytes.failed || call->target.len > LIMIT_TARGET_BYTES) {
 		http_request_refuse(priv, ERR_TOO_LARGE, NULL);
 	} else {
 		http_request_admit(priv);

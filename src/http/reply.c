@@ -163,12 +163,26 @@ struct frame *http_reply_frame(struct http_request_private *priv, int status, st
 
 /* ---- the ends of a request ---- */
 
+/* Acknowledged means on disk: what a repeated request will be told is there before the first one is. */
+static bool store_first(struct http_request *request, int status, struct str body)
+{
+	struct http_request_private *priv = request->priv;
+	const struct http_options *options = &priv->home->server->options;
+	const struct idem *idem = request->idem;
+	bool due = idem && idem->kept && idem->execution == 0 && !priv->stored;
+
+	return due && options->reply(options->ctx, request, status, body, priv->again.at ? priv->again : body);
+}
+
 static void finish(struct http_request *request, int status, struct str content_type, struct str body)
 {
 	struct http_request_private *priv = request->priv;
 	struct frame *frame = NULL;
 
 	check(!priv->ended);
+	if (store_first(request, status, body)) {
+		return;
+	}
 	priv->ended = true;
 	if (request->local) {
 		struct http_local_sink sink = priv->sink;
@@ -229,6 +243,21 @@ void http_reply_text(struct http_request *request, int status, struct str conten
 void http_reply_empty(struct http_request *request, int status)
 {
 	finish(request, status, STR_NONE, STR(""));
+}
+
+void http_reply_again(struct http_request *request, struct str json)
+{
+	if (request->idem) {
+		request->priv->again = arena_copy(&request->arena, json);
+		/* Without room for it nothing is stored: what is made again of the log has no secret in it either. */
+		request->priv->stored = !request->priv->again.at;
+	}
+}
+
+void http_reply_stored(struct http_request *request, int status, struct str text)
+{
+	request->priv->stored = true;
+	finish(request, status, !text.len ? STR_NONE : status >= 400 ? type_problem : type_json, text);
 }
 
 /* ---- problems ---- */
@@ -315,6 +344,11 @@ void http_reply_problem(struct http_request *request, const struct http_problem 
 	char text[24];
 
 	check(problem->err != ERR_OK);
+	if (problem->err == ERR_REPEATED && request->idem && !request->idem->again) {
+		request->idem->again = true;
+		request->priv->home->server->options.look(request->priv->home->server->options.ctx, request);
+		return;
+	}
 	if (!problem->logged) {
 		note_fault(request, problem->err);
 	}

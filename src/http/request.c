@@ -303,7 +303,19 @@ void http_request_run(struct http_request_private *priv)
 	if (request->route->flags & HTTP_UPGRADE && !http_websocket_check(priv)) {
 		return;
 	}
-	request->route->handle(request, priv->home->server->options.ctx);
+	if (!http_idem_admit(priv)) {
+		return;
+	}
+	if (request->idem != NULL) {
+		priv->home->server->options.look(priv->home->server->options.ctx, request);
+	} else {
+		http_request_handle(request);
+	}
+}
+
+void http_request_handle(struct http_request *request)
+{
+	request->route->handle(request, request->priv->home->server->options.ctx);
 }
 
 /* ---- what handlers ask ---- */

@@ -48,6 +48,20 @@ static void token_fields(struct guild *guild, const struct token_row *token, str
 	json_put_str_or_null(json, STR("expires_at"), token->expires_at_us != 0 ? time_str(&expires) : STR_NONE);
 }
 
+/* text at NULL: for who asks again. The secret is shown once, and kept nowhere. */
+static void made_json(struct guild *guild, const struct token_row *token, int64_t agent, struct str text, struct json_out *json)
+{
+	struct id_text agent_id = id_format(&guild->id_secret, ID_AGENT, agent);
+	json_object(json);
+	token_fields(guild, token, json);
+	json_put_str_or_null(json, STR("agent_id"), agent != 0 ? id_str(&agent_id) : STR_NONE);
+	json_put_str_or_null(json, STR("token"), text);
+	if (text.at == NULL) {
+		json_put_bool(json, STR("replayed"), true);
+	}
+	json_object_end(json);
+}
+
 void token_reply(struct guild *guild, struct http_request *request, const struct token_made *made)
 {
 	struct token_row token = {.id = made->id,
@@ -55,16 +69,15 @@ void token_reply(struct guild *guild, struct http_request *request, const struct
 		.created_at_us = made->created_at_us,
 		.expires_at_us = made->expires_at_us,
 		.label = made->label};
-	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, made->agent);
 	struct buf text;
 	struct json_out json;
 	buf_init(&text, OBJECT_BYTES_MAX);
 	json_begin(&json, &text);
-	json_object(&json);
-	token_fields(guild, &token, &json);
-	json_put_str_or_null(&json, STR("agent_id"), made->agent != 0 ? id_str(&agent) : STR_NONE);
-	json_put_str(&json, STR("token"), made->text);
-	json_object_end(&json);
+	made_json(guild, &token, made->agent, STR_NONE, &json);
+	http_reply_again(request, buf_err(&text) == ERR_OK ? buf_str(&text) : STR("{}"));
+	buf_clear(&text);
+	json_begin(&json, &text);
+	made_json(guild, &token, made->agent, made->text, &json);
 	change_reply(request, 201, &text);
 }
 

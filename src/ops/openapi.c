@@ -264,7 +264,23 @@ static void body_put(struct json_out *json, const struct http_route *row)
 	json_object_end(json);
 }
 
-/* "{id}" segments of the path, then the query. */
+/* Of what has an effect. */
+static void key_put(struct json_out *json)
+{
+	json_object(json);
+	put(json, "name", "Idempotency-Key");
+	put(json, "in", "header");
+	json_put_bool(json, STR("required"), false);
+	put(json, "description", "visible ASCII; the request is done once for 48 hours, and the same one again gets the first answer");
+	object(json, "schema");
+	put(json, "type", "string");
+	json_put_int(json, STR("minLength"), 1);
+	json_put_int(json, STR("maxLength"), IDEM_KEY_MAX);
+	json_object_end(json);
+	json_object_end(json);
+}
+
+/* "{id}" segments of the path, then the query, then the header. */
 static void parameters_put(struct json_out *json, const struct http_route *row)
 {
 	struct str rest = str_of(row->path), segment;
@@ -297,6 +313,9 @@ static void parameters_put(struct json_out *json, const struct http_route *row)
 		kind_put(json, member, false);
 		json_object_end(json);
 		json_object_end(json);
+	}
+	if (row->method == HTTP1_POST && (row->flags & HTTP_HARMLESS) == 0) {
+		key_put(json);
 	}
 	json_array_end(json);
 }

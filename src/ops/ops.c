@@ -40,7 +40,7 @@ const struct http_route ops_routes[] = {
 	 "Opens a WebSocket that speaks guild.v1; signs in by header or first message.", NULL, NULL, NULL, 101, socket_handle},
 	{HTTP1_GET, "/v1/events", ROLE_VIEWER, HTTP_AGENT_OK | HTTP_ENDLESS, "subscribe",
 	 "Streams the events of topics; Last-Event-ID goes on after it.", NULL, events_query, "stream", 200, events_get_handle},
-	{HTTP1_POST, "/v1/events", ROLE_MEMBER, HTTP_AGENT_OK, "publish", "Publishes an event of a type x.<name>.", events_body, NULL, NULL, 202,
+	{HTTP1_POST, "/v1/events", ROLE_MEMBER, HTTP_AGENT_OK | HTTP_CLAIM, "publish", "Publishes an event of a type x.<name>.", events_body, NULL, NULL, 202,
 	 events_post_handle},
 	{HTTP1_GET, "/v1/audit", ROLE_MEMBER, 0, "read", "Lists audit entries, newest first: all of them for admins, else one's own.", NULL,
 	 audit_query, "list:audit_entry", 200, audit_list_handle},

@@ -35,6 +35,9 @@ static const struct websocket_handler handler = {on_message, on_drained, on_clos
 	{"type", HTTP_STRING, true, 1, 64, NULL, "what is asked"}, \
 	{"ref", HTTP_ANY, false, 0, 0, NULL, "comes back with the answer"}
 
+#define MEMBER_CLIENT_ID \
+	{"client_id", HTTP_STRING, false, 1, LIMIT_CLIENT_ID_CHARS, NULL, "sent again with the same one, it is done once"}
+
 static const char *const busy_words[] = {"enqueue", "reject", "interrupt", "rollback", NULL};
 
 static const struct http_member plain_members[] = {MEMBERS_OF_ALL, {.name = NULL}};
@@ -58,6 +61,7 @@ static const struct http_member publish_members[] = {
 	MEMBERS_OF_ALL,
 	{"topics", HTTP_ARRAY, true, 1, LIMIT_TOPICS_EVENT, NULL, "names of topics"},
 	{"event", HTTP_OBJECT, true, 0, 0, NULL, "{type, data}"},
+	MEMBER_CLIENT_ID,
 	{.name = NULL},
 };
 static const struct http_member chat_members[] = {
@@ -70,6 +74,7 @@ static const struct http_member chat_members[] = {
 	{"on_busy", HTTP_STRING, false, 0, 0, busy_words, "when the session is answering"},
 	{"strict", HTTP_BOOL, false, 0, 0, NULL, "an unknown agent is an error"},
 	{"wait_ms", HTTP_INT, false, 0, 600000, NULL, "how long an external agent may take to connect"},
+	MEMBER_CLIENT_ID,
 	{.name = NULL},
 };
 static const struct http_member cancel_members[] = {
@@ -456,17 +461,24 @@ void socket_answer_error(struct client *client, struct str ref, enum err err, co
 
 void *socket_operation_new(struct message *message, size_t size)
 {
-	struct client *client = message->client;
+	struct operation *operation = socket_operation_make(message->client, message->ref, size);
+	if (operation == NULL) {
+		socket_answer_error(message->client, message->ref, ERR_OVERLOADED, NULL);
+	}
+	return operation;
+}
+
+void *socket_operation_make(struct client *client, struct str ref, size_t size)
+{
 	struct operation *operation = client->operation_count < OPERATIONS_MAX ? mem_alloc(size) : NULL;
 	if (operation == NULL) {
-		socket_answer_error(client, message->ref, ERR_OVERLOADED, NULL);
 		return NULL;
 	}
-	check(message->ref.len <= SOCKET_REF_BYTES);
+	check(ref.len <= SOCKET_REF_BYTES);
 	operation->client = client;
 	operation->guild = client->guild;
-	operation->ref_len = message->ref.len;
-	memcpy(operation->ref, message->ref.at, message->ref.len);
+	operation->ref_len = ref.len;
+	memcpy(operation->ref, ref.at, ref.len);
 	list_push(&client->operations, &operation->link);
 	client->operation_count++;
 	return operation;

@@ -281,6 +281,11 @@ void socket_publish_message(struct message *message)
 		socket_answer_error(client, message->ref, err, fault);
 		return;
 	}
+	struct idem idem;
+	if (socket_idem_make(message, "publish", &idem)) {
+		socket_publish_once_take(message, &idem, event);
+		return;
+	}
 	socket_answer_ok(client, message->ref);
 	bus_publish_take(client->guild->bus, event);
 }
@@ -333,7 +338,7 @@ void socket_resume_message(struct message *message)
 }
 
 /* The answer goes first: frames may come before execution_viewer_create has returned. */
-static enum err resume_start(struct client *client, struct str ref, int64_t execution, const struct feed_after *after)
+enum err socket_view(struct client *client, int64_t execution, const struct feed_after *after, void (*answer)(void *ctx), void *ctx)
 {
 	struct feed_run *run = feed_run_find(&client->feed, execution, true);
 	struct viewing *viewing = run != NULL ? mem_alloc(sizeof(*viewing)) : NULL;
@@ -346,7 +351,7 @@ static enum err resume_start(struct client *client, struct str ref, int64_t exec
 	*viewing = (struct viewing){.client = client, .execution = execution};
 	run->owner = viewing;
 	run->next = FEED_RUN_CLOSED;
-	socket_answer_ok(client, ref);
+	answer(ctx);
 	struct execution_viewer_options options = {.execution = execution,
 						   .after_seq = after->offset,
 						   .after_epoch = after->epoch,
@@ -363,12 +368,18 @@ static enum err resume_start(struct client *client, struct str ref, int64_t exec
 	return ERR_OK;
 }
 
+static void resume_answer(void *ctx)
+{
+	struct check_operation *wait = ctx;
+	socket_answer_ok(wait->operation.client, socket_operation_ref(&wait->operation));
+}
+
 static void resume_checked(struct topic_check *check, enum err err)
 {
 	struct check_operation *wait = container_of(check, struct check_operation, check);
 	struct client *client = wait->operation.client;
 	if (client != NULL && err == ERR_OK) {
-		err = resume_start(client, socket_operation_ref(&wait->operation), wait->topics[0].execution, &wait->after);
+		err = socket_view(client, wait->topics[0].execution, &wait->after, resume_answer, wait);
 	}
 	if (client != NULL && err != ERR_OK) {
 		socket_answer_error(client, socket_operation_ref(&wait->operation), err, NULL);

@@ -5,7 +5,8 @@
 /* Waits for a run: until it is recorded, or to its end when no stream was wanted. */
 struct chat_operation {
 	struct operation operation; /* first */
-	bool stream, recorded;
+	bool stream, recorded, has_idem;
+	struct idem idem;
 };
 
 struct cancel_operation {
@@ -39,6 +40,12 @@ void socket_chat_message(struct message *message)
 		return;
 	}
 	wait->stream = chat.stream;
+	wait->has_idem = socket_idem_make(message, "chat", &wait->idem);
+	if (wait->has_idem) {
+		wait->idem.done_only = true;
+		chat.idem = &wait->idem;
+		chat.look_first = true;
+	}
 	struct chat_listener listener = {chat_recorded, chat_ended, wait};
 	enum err err = execution_start(client->guild->engine, client->feed.loop, &chat, &listener);
 	if (err != ERR_OK) {
@@ -140,7 +147,9 @@ static void chat_ended(void *ctx, const struct chat_result *result)
 {
 	struct chat_operation *wait = ctx;
 	struct client *client = wait->operation.client;
-	if (client != NULL && !wait->recorded) {
+	if (client != NULL && !wait->recorded && wait->has_idem && result->err == ERR_REPEATED) {
+		socket_chat_again(client, socket_operation_ref(&wait->operation), &wait->idem, wait->stream);
+	} else if (client != NULL && !wait->recorded) {
 		refused(client, socket_operation_ref(&wait->operation), result);
 	} else if (client != NULL && !wait->stream) {
 		struct answer answer;

@@ -9,6 +9,7 @@
 #ifndef GUILD_OPS_SOCKET_PRIV_H
 #define GUILD_OPS_SOCKET_PRIV_H
 
+#include "base/idem.h"
 #include "execution/execution.h"
 #include "identity/identity.h"
 #include "ops/feed_priv.h"
@@ -57,6 +58,8 @@ extern const struct socket_row socket_rows[]; /* type == NULL at the end */
 
 /* size: of the struct that has a struct operation first. NULL, after the error answer, without memory or with too many under way. */
 void *socket_operation_new(struct message *message, size_t size);
+/* The same for what goes on with the ref of another. NULL: nothing was answered. */
+void *socket_operation_make(struct client *client, struct str ref, size_t size);
 /* Leaves its client and frees it. */
 void socket_operation_free(struct operation *operation);
 static inline struct str socket_operation_ref(const struct operation *o) { return (struct str){o->ref, o->ref_len}; }
@@ -92,6 +95,17 @@ void presence_add(struct client *client);
 void presence_remove(struct client *client);
 void presence_delta_message(struct message *message);
 void presence_end_message(struct message *message);
+
+/* Sends the run's frames after that cursor, once answer was called. ERR_LIMIT: it was not. */
+enum err socket_view(struct client *client, int64_t execution, const struct feed_after *after, void (*answer)(void *ctx), void *ctx) MUST_USE;
+
+/* ---- socket_again.c: messages that carry a client_id ---- */
+/* False: it has none. type: of the message, "chat". */
+bool socket_idem_make(const struct message *message, const char *type, struct idem *out);
+/* Publishes once; takes over the event. Answers. */
+void socket_publish_once_take(struct message *message, const struct idem *idem, struct bus_event *event);
+/* A chat whose client_id was used: answers with the run of the first one. The ref is copied. */
+void socket_chat_again(struct client *client, struct str ref, const struct idem *idem, bool stream);
 
 /* ---- socket_chat.c ---- */
 void socket_chat_message(struct message *message);

@@ -158,6 +158,7 @@ static enum err sweep_apply(struct command *base, struct db *db)
 		mark->sweep.upto = guild_writer_key(mark->change.guild, command_now_us(base));
 	}
 	err = message_read_sweep(db, &mark->sweep, command_now_us(base));
+	base->partial = mark->sweep.left;
 	return err == ERR_OK && mark->sweep.marked > 0 ? change_log(&mark->change, db) : err;
 }
 

@@ -40,6 +40,7 @@ struct fixture {
 	char token[TOKEN_TEXT_LEN + 1];
 	struct caller operator, admin, member, other;
 	bool runs; /* it has a bus and an engine */
+	const char *key; /* Idempotency-Key of the next calls; NULL: none */
 	/* the last reply */
 	int status;
 	char *body;
@@ -95,8 +96,11 @@ struct dispatch {
 static inline void dispatch_run(struct loop_note *note, struct loop *loop)
 {
 	struct dispatch *d = container_of(note, struct dispatch, note);
-	http_local_dispatch(d->fixture->guild.http, loop, str_of(d->method), str_of(d->target), str_of(d->body), STR_NONE,
-		d->caller, d->sink);
+	struct http_local_call request = {.method = str_of(d->method),
+		.target = str_of(d->target),
+		.body = str_of(d->body),
+		.idempotency_key = str_of(d->fixture->key)};
+	http_local_dispatch(d->fixture->guild.http, loop, &request, d->caller, d->sink);
 	d->begun = true;
 }
 

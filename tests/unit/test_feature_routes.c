@@ -128,8 +128,8 @@ static void at_once(struct fixture *f, const char *target, const char *body, str
 	for (int i = 0; i < 2; i++) {
 		struct http_local_sink sink = {.reply = on_answer, .ctx = &out[i]};
 		out[i].status = 0;
-		http_local_dispatch(
-			f->guild.http, f->guild.loops[0], STR("POST"), str_of(target), str_of(body), STR_NONE, &f->admin, &sink);
+		struct http_local_call request = {.method = STR("POST"), .target = str_of(target), .body = str_of(body)};
+		http_local_dispatch(f->guild.http, f->guild.loops[0], &request, &f->admin, &sink);
 		assert_int_equal(out[i].status, 0);
 	}
 	for (int i = 0; i < TURNS_MAX && (out[0].status == 0 || out[1].status == 0); i++) {

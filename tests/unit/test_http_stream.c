@@ -434,7 +434,10 @@ static void local(const char *method, const char *target, const char *body, enum
 	const struct caller caller = {.principal = 1, .role = role};
 
 	heard = (struct heard){0};
-	http_local_dispatch(fx.server, fx.loop, str_of(method), str_of(target), str_of(body), STR("application/json"), &caller, &sink);
+	const struct http_local_call call = {
+		.method = str_of(method), .target = str_of(target), .body = str_of(body), .accept = STR("application/json")};
+
+	http_local_dispatch(fx.server, fx.loop, &call, &caller, &sink);
 }
 
 static void local_requests_pass_the_same_checks(void **state)
