@@ -100,7 +100,7 @@ static void again_read_done(struct read_job *job)
 
 /* ---- over HTTP ---- */
 
-void chat_run_again(struct guild *guild, struct http_request *request, int64_t execution)
+void execution_run_again(struct guild *guild, struct http_request *request, int64_t execution)
 {
 	struct again_call *call = arena_new(&request->arena, struct again_call);
 	enum err err = ERR_MEMORY;

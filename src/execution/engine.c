@@ -28,7 +28,7 @@ enum err engine_create(struct guild *guild, struct engine **out)
 		return ERR_MEMORY;
 	}
 	engine->guild = guild;
-	guild->run_again = chat_run_again;
+	guild->run_again = execution_run_again;
 	external_init(engine);
 	engine->shard_count = guild->loop_count;
 	engine->shards = mem_alloc(engine->shard_count * sizeof(struct engine_shard));

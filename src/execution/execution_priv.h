@@ -267,7 +267,7 @@ void resolve_lookup(struct guild *guild, int64_t workspace, struct str explicit_
 
 /* ---- again.c ---- */
 /* For guild->run_again. */
-void chat_run_again(struct guild *guild, struct http_request *request, int64_t execution);
+void execution_run_again(struct guild *guild, struct http_request *request, int64_t execution);
 
 /* ---- viewer.c ---- */
 /* The log has new events: the viewers of this loop get them at the end of the turn, in one piece. */

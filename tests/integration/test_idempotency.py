@@ -1,12 +1,13 @@
 """Idempotency-Key and client_id: what is sent twice is done once, whatever happens between the two, and the answer is the first one's."""
+import http.client
 import itertools
-import re
 import threading
 
 import pytest
 from support.harness import wait_for
 
 KEYS = itertools.count(1)
+LOST = (OSError, http.client.HTTPException, ValueError)
 
 
 def fresh():
@@ -454,3 +455,48 @@ class TestPublish:
         assert user.post("/v1/events", body, headers=keyed(key)).status in (403, 404, 422)
         user.post("/v1/channels", {"name": "later"}).ok(201)
         assert user.post("/v1/events", body, headers=keyed(key)).status == 202
+
+
+def listens(server):
+    try:
+        return server.anonymous().get("/readyz").status == 200
+    except LOST:
+        return False
+
+
+@pytest.mark.failpoints
+class TestCrash:
+    """The process ends between the work and its answer."""
+
+    @pytest.mark.parametrize("passing", range(1, 9))
+    def test_one_effect_whenever_it_dies(self, server, passing):
+        """Sent again after any death, each thing is there once, and who had heard an answer hears the same."""
+        server.stop()
+        server.extra["GUILD_FAILPOINT"] = f"after_commit=exit@{passing}"
+        server.spawn()
+        sent = {fresh(): n for n in range(6)}
+
+        def send(key, n):
+            if n % 2:
+                return server.post("/v1/posts", {"content": f"crash {n}"}, headers=keyed(key))
+            return server.post("/v1/chat", {"message": f"crash {n}", "stream": False}, headers=keyed(key))
+        wait_for(lambda: server.process.poll() is not None or listens(server), "the start, or its end")
+        heard = {}
+        for key, n in sent.items():
+            try:
+                heard[key] = send(key, n)
+            except LOST:
+                break
+        assert server.process.wait(30) == 137
+        server.extra.pop("GUILD_FAILPOINT")
+        server.start()
+        again = {key: send(key, n) for key, n in sent.items()}
+        for key, n in sent.items():
+            assert again[key].status in ((201,) if n % 2 else (200, 503)), again[key].text
+            if key in heard:
+                assert again[key].text == heard[key].text
+        posts = [p["content"] for p in server.items("/v1/feed?limit=100")]
+        runs = [e["input_summary"] for e in server.items("/v1/executions?limit=100")]
+        assert sorted(posts) == [f"crash {n}" for n in range(6) if n % 2]
+        assert sorted(runs) == [f"crash {n}" for n in range(6) if not n % 2]
+        assert server.cli("audit", "verify").returncode == 0

@@ -21,6 +21,7 @@
 #include "agent/agent.h"
 #include "base/limits.h"
 #include "command/change.h"
+#include "command/idempotency.h"
 #include "command/quota.h"
 #include "execution/execution.h"
 #include "governance/governance.h"
@@ -252,6 +253,8 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 		.tables = tables,
 		.ctx = g,
 		.secret = &g->id_secret,
+		.look = idempotency_look,
+		.reply = idempotency_reply,
 		.loop_count = 1,
 		.body_bytes_max = LIMIT_BODY_BYTES,
 		.limits = {.sse_comment_us = 15000000, .ws_ping_us = 30000000, .ws_close_us = 90000000,

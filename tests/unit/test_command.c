@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "command/command.h"
+#include "command/idempotency.h"
 
 enum { LOOPS = 2, TRACE_MAX = 64, VALUES_MAX = 64 };
 
@@ -395,6 +396,162 @@ static void notes_keep_their_order(void **state)
 	assert_trace(1, "event 1, reply b ok, event 2, event 3");
 }
 
+/* ---- keys ---- */
+
+static struct idem *key_of(const char *key)
+{
+	static const struct caller caller = {.principal = 5};
+	struct idem *idem = arena_new(&world.arena, struct idem);
+	assert_non_null(idem);
+	idem_make(idem, &caller, STR("test"), str_of(key), STR("request"));
+	return idem;
+}
+
+static struct test_command *make_keyed(const char *name, unsigned loop, enum plan plan, const char *key)
+{
+	struct test_command *test = make(name, loop, plan, "global");
+	test->command.idem = key_of(key);
+	return test;
+}
+
+static void a_key_is_used_once_in_a_batch_and_after_it(void **state)
+{
+	struct test_command *a = submit(make_keyed("a", 0, WRITES, "k"));
+	struct test_command *b = submit(make_keyed("b", 1, WRITES, "k")); /* another loop, the same batch */
+	struct test_command *c = submit(make_keyed("c", 1, WRITES, "other"));
+	assert_true(writer_turn(world.writer));
+	struct test_command *d = submit(make_keyed("d", 1, WRITES, "k"));
+	assert_true(writer_turn(world.writer));
+	turn_loops();
+	assert_int_equal(b->command.result, ERR_REPEATED);
+	assert_int_equal(d->command.result, ERR_REPEATED);
+	assert_true(a->command.idem->kept && c->command.idem->kept);
+	assert_false(b->command.idem->kept || d->command.idem->kept);
+	assert_int_equal(b->applied + d->applied, 0);
+	assert_int_equal(a->finished + b->finished + c->finished + d->finished, 4);
+	assert_log("1:a 2:c");
+	assert_table("ac");
+}
+
+/* Somebody else's failure costs the batch a second run: still once. */
+static void a_key_outlives_a_rerun(void **state)
+{
+	struct test_command *a = submit(make_keyed("a", 0, WRITES, "k"));
+	struct test_command *x = submit(make_keyed("x", 0, FAILS_AFTER_WRITING, "k2"));
+	struct test_command *b = submit(make_keyed("b", 1, WRITES, "k"));
+	struct test_command *y = submit(make_keyed("y", 1, WRITES, "k2")); /* the one before it left nothing */
+	while (writer_turn(world.writer)) {
+	}
+	turn_loops();
+	assert_int_equal(a->command.result, ERR_OK);
+	assert_int_equal(x->command.result, ERR_LIMIT);
+	assert_int_equal(b->command.result, ERR_REPEATED);
+	assert_int_equal(y->command.result, ERR_OK);
+	assert_false(x->command.idem->kept);
+	assert_log("1:a 2:y");
+	assert_table("ay");
+}
+
+static void what_did_not_commit_is_not_kept(void **state)
+{
+	struct test_command *a = submit(make_keyed("a", 0, WRITES, "k"));
+	world.before_commit = ERR_STORE_UNAVAILABLE;
+	assert_true(writer_turn(world.writer));
+	world.before_commit = ERR_OK;
+	struct test_command *b = submit(make_keyed("b", 0, WRITES, "k"));
+	assert_true(writer_turn(world.writer));
+	turn_loops();
+	assert_int_equal(a->command.result, ERR_STORE_UNAVAILABLE);
+	assert_false(a->command.idem->kept);
+	assert_int_equal(b->command.result, ERR_OK);
+	assert_log("1:b");
+}
+
+static void a_refusal_is_kept_when_it_was_written_down(void **state)
+{
+	struct test_command *a = submit(make_keyed("a", 0, REFUSES, "k"));
+	struct test_command *b = submit(make_keyed("b", 0, WRITES, "k"));
+	struct test_command *c = make_keyed("c", 0, WRITES, "denied");
+	c->command.mark = (struct command_mark){.agent = 1, .agent_revision = 1};
+	world.revision_now = 2;
+	submit(c);
+	struct test_command *d = submit(make_keyed("d", 0, WRITES, "denied"));
+	struct test_command *e = make_keyed("e", 0, WRITES, "done only");
+	e->command.mark = c->command.mark;
+	e->command.idem->done_only = true;
+	submit(e);
+	struct test_command *g = submit(make_keyed("g", 0, WRITES, "done only"));
+	assert_true(writer_turn(world.writer));
+	turn_loops();
+	assert_int_equal(a->command.result, ERR_CONFLICT);
+	assert_int_equal(b->command.result, ERR_OK);
+	assert_int_equal(c->command.result, ERR_GOVERNANCE);
+	assert_true(c->command.idem->kept);
+	assert_int_equal(d->command.result, ERR_REPEATED);
+	assert_int_equal(e->command.result, ERR_GOVERNANCE);
+	assert_false(e->command.idem->kept);
+	assert_int_equal(g->command.result, ERR_OK);
+	assert_log("1:b 2:c failed 3:e failed 4:g");
+}
+
+static void a_key_is_forgotten_after_48_hours(void **state)
+{
+	const int64_t hour_us = INT64_C(3600) * 1000000;
+	submit(make_keyed("a", 0, WRITES, "k"));
+	assert_true(writer_turn(world.writer));
+	world.wall_us += 48 * hour_us;
+	struct test_command *b = submit(make_keyed("b", 0, WRITES, "k"));
+	assert_true(writer_turn(world.writer));
+	world.wall_us += 1;
+	struct test_command *c = submit(make_keyed("c", 0, WRITES, "k"));
+	assert_true(writer_turn(world.writer));
+	struct test_command *d = submit(make_keyed("d", 0, WRITES, "k")); /* of the new one's time */
+	assert_true(writer_turn(world.writer));
+	turn_loops();
+	assert_int_equal(b->command.result, ERR_REPEATED);
+	assert_int_equal(c->command.result, ERR_OK);
+	assert_int_equal(d->command.result, ERR_REPEATED);
+	assert_log("1:a 2:c");
+}
+
+static int64_t keys_count(void)
+{
+	static const struct db_sql sql = {"SELECT count(*) FROM idempotency"};
+	struct db_stmt *stmt = db_use(writer_db(world.writer), &sql);
+	bool row;
+	assert_int_equal(db_step(stmt, &row), ERR_OK);
+	int64_t count = db_int(stmt, 0);
+	db_reset(stmt);
+	return count;
+}
+
+static void old_keys_are_swept_out_a_few_at_a_time(void **state)
+{
+	enum { OLD = 3 * LIMIT_IDEMPOTENCY_STEP, YOUNG = 50 };
+	const int64_t now_us = INT64_C(1) << 50, hours_us = INT64_C(48) * 3600 * 1000000;
+	struct db *db = writer_db(world.writer);
+	assert_int_equal(db_begin(db), ERR_OK);
+	for (int i = 0; i < OLD + YOUNG; i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "key %d", i);
+		assert_int_equal(idempotency_keep(db, key_of(key), 0, 0, 1, now_us - (i < OLD ? hours_us + 1 : hours_us)), ERR_OK);
+	}
+	struct idempotency_cursor cursor = {.begun = false};
+	bool more = true;
+	int steps = 0;
+	for (int64_t left = OLD + YOUNG; more; steps++) {
+		assert_int_equal(idempotency_sweep(db, &cursor, now_us, &more), ERR_OK);
+		assert_true(keys_count() <= left && keys_count() >= left - LIMIT_IDEMPOTENCY_STEP);
+		left = keys_count();
+	}
+	assert_int_equal(steps, (OLD + YOUNG) / LIMIT_IDEMPOTENCY_STEP + 1);
+	assert_int_equal(keys_count(), YOUNG);
+	assert_false(cursor.begun);
+	assert_int_equal(idempotency_free(db, key_of("key 0"), now_us), ERR_OK);
+	assert_int_equal(idempotency_free(db, key_of("key 384"), now_us), ERR_REPEATED);
+	assert_int_equal(db_commit(db), ERR_OK);
+}
+
 /* ---- what fails ---- */
 
 static void a_refused_command_leaves_no_row(void **state)
@@ -683,6 +840,12 @@ int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		CASE(a_key_is_used_once_in_a_batch_and_after_it),
+		CASE(a_key_outlives_a_rerun),
+		CASE(what_did_not_commit_is_not_kept),
+		CASE(a_refusal_is_kept_when_it_was_written_down),
+		CASE(a_key_is_forgotten_after_48_hours),
+		CASE(old_keys_are_swept_out_a_few_at_a_time),
 		CASE(replies_come_before_events_on_each_loop),
 		CASE(a_loop_without_interest_gets_no_events),
 		CASE(notes_keep_their_order),

@@ -153,7 +153,9 @@ static void parameters_come_from_path_and_query(void **state)
 {
 	(void)state;
 	struct json parameters = at(operation("/v1/agents/{id}/pause", "post"), "parameters");
-	assert_int_equal(json_size(parameters), 1);
+	assert_int_equal(json_size(parameters), 2);
+	assert_text(at(json_element(parameters, 1), "name"), "Idempotency-Key");
+	assert_text(at(json_element(parameters, 1), "in"), "header");
 	assert_text(at(json_element(parameters, 0), "name"), "id");
 	assert_text(at(json_element(parameters, 0), "in"), "path");
 	parameters = at(operation("/v1/audit", "get"), "parameters");

@@ -90,13 +90,15 @@ def _on_done(ctx: int, error: int, reply: Any) -> None:
         call.done(error, reply.contents)
 
 
-def _request(method: str, target: str, body: Any, user: str | None, stream: bool, number: int) -> CRequest:
-    if "\0" in target + (user or ""):
-        raise _lib.fault(_lib.INVALID, "A NUL character is in no target and no user's name.")
+def _request(method: str, target: str, body: Any, user: str | None, stream: bool, number: int,
+             idempotency_key: str | None) -> CRequest:
+    if "\0" in target + (user or "") + (idempotency_key or ""):
+        raise _lib.fault(_lib.INVALID, "A NUL character is in no target, no user's name and no key.")
     # A lone surrogate has no UTF-8; passed on as it is, it gets the engine's own answer to malformed text.
     text = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return CRequest(method.encode(), target.encode("utf-8", "surrogatepass"), text,
-                    user.encode("utf-8", "surrogatepass") if user else None, _on_event if stream else _lib.EVENT_FN(), number)
+                    user.encode("utf-8", "surrogatepass") if user else None, _on_event if stream else _lib.EVENT_FN(), number,
+                    idempotency_key.encode("utf-8", "surrogatepass") if idempotency_key is not None else None)
 
 
 class _Client:
@@ -114,11 +116,12 @@ class _Client:
     def _dispatch(self) -> None:
         _lib.lib().guild_dispatch(self.handle, None)
 
-    async def call(self, method: str, target: str, body: Any, user: str | None, stream: bool, on_event: EventHandler | None) -> Reply:
+    async def call(self, method: str, target: str, body: Any, user: str | None, stream: bool, on_event: EventHandler | None,
+                   idempotency_key: str | None) -> Reply:
         number, started = next(_numbers), ctypes.c_uint64()
         call = _Call(on_event, self.loop)
         assert call.future is not None
-        request = _request(method, target, body, user, stream, number)
+        request = _request(method, target, body, user, stream, number, idempotency_key)
         _calls[number] = call
         error = _lib.lib().guild_call_start(self.handle, ctypes.byref(request), _on_done, number, ctypes.byref(started))
         if error:
@@ -206,12 +209,13 @@ class Db:
                 self._changed.notify_all()
 
     def request(self, method: str, target: str, body: Any = None, *, user: str | None = None, stream: bool = False,
-                on_event: EventHandler | None = None) -> Reply:
-        """Any row of the route table, waiting for the reply; any thread. Events go to on_event on this thread, meanwhile."""
+                on_event: EventHandler | None = None, idempotency_key: str | None = None) -> Reply:
+        """Any row of the route table, waiting for the reply; any thread. Events go to on_event on this thread, meanwhile. A POST with an
+        idempotency_key is done once, however often it is made within 48 hours; the same one again gets the first one's answer."""
         number, reply = next(_numbers), CReply()
         call = _Call(on_event, None)
         with self._in_use():
-            request = _request(method, target, body, user, stream or on_event is not None, number)
+            request = _request(method, target, body, user, stream or on_event is not None, number, idempotency_key)
             _calls[number] = call
             try:
                 error = _lib.lib().guild_call(self._handle, ctypes.byref(request), ctypes.byref(reply))
@@ -228,18 +232,18 @@ class Db:
         return result
 
     async def arequest(self, method: str, target: str, body: Any = None, *, user: str | None = None, stream: bool = False,
-                       on_event: EventHandler | None = None) -> Reply:
+                       on_event: EventHandler | None = None, idempotency_key: str | None = None) -> Reply:
         """The same as a coroutine; events go to on_event (plain or async) on the running loop."""
         client = self._client()
-        return await client.call(method, target, body, user, stream or on_event is not None, on_event)
+        return await client.call(method, target, body, user, stream or on_event is not None, on_event, idempotency_key)
 
-    def ok(self, method: str, target: str, body: Any = None, *, user: str | None = None) -> Any:
+    def ok(self, method: str, target: str, body: Any = None, *, user: str | None = None, idempotency_key: str | None = None) -> Any:
         """The body of a reply that has to be a good one; else GuildError."""
-        return _good(self.request(method, target, body, user=user))
+        return _good(self.request(method, target, body, user=user, idempotency_key=idempotency_key))
 
-    async def aok(self, method: str, target: str, body: Any = None, *, user: str | None = None) -> Any:
+    async def aok(self, method: str, target: str, body: Any = None, *, user: str | None = None, idempotency_key: str | None = None) -> Any:
         """The same as a coroutine."""
-        return _good(await self.arequest(method, target, body, user=user))
+        return _good(await self.arequest(method, target, body, user=user, idempotency_key=idempotency_key))
 
     async def events(self, topics: str | Iterable[str], after: int | str | tuple[int, int] | None = None, *,
                      user: str | None = None) -> AsyncGenerator[Record, None]:

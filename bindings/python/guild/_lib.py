@@ -23,7 +23,7 @@ EVENT_FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_voi
 class CRequest(ctypes.Structure):
     """struct guild_request"""
     _fields_ = [("method", ctypes.c_char_p), ("target", ctypes.c_char_p), ("body", ctypes.c_char_p), ("user", ctypes.c_char_p),
-                ("on_event", EVENT_FN), ("ctx", ctypes.c_void_p)]
+                ("on_event", EVENT_FN), ("ctx", ctypes.c_void_p), ("idempotency_key", ctypes.c_char_p)]
 
 
 class CReply(ctypes.Structure):

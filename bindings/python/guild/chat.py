@@ -58,11 +58,13 @@ def _named(workspace_id: str | None) -> bool:
 
 async def execute_agent_chat(agent_id: str | None, message: str, user_id: str, session_id: str | None = None,
                              workspace_id: str | None = None, conversation_history: Sequence[Mapping[str, Any]] | None = None,
-                             stream: bool = True, on_event: EventHandler | None = None, *, db: Db | None = None) -> Record:
+                             stream: bool = True, on_event: EventHandler | None = None, *, db: Db | None = None,
+                             idempotency_key: str | None = None) -> Record:
     """Runs a message through an agent (id or handle; None: the session's, the workspace's or the system's) and gives the result.
 
     A refusal or a failed run is a result with success False, error, code, reason and audit_id. With stream the answer is streamed:
     on_event, plain or async, gets each streaming:* event on this loop. db: the store; else the one opened last.
+    With an idempotency_key the same call again gives the same run's result, within 48 hours.
     """
     try:
         store = current(db)
@@ -72,14 +74,15 @@ async def execute_agent_chat(agent_id: str | None, message: str, user_id: str, s
                 return _wrong_workspace()
         body = _body(agent_id, message, session_id, conversation_history, stream)
         return _result(await store.arequest("POST", "/v1/chat", body, user=user_id, stream=stream,
-                                            on_event=on_event if stream else None))
+                                            on_event=on_event if stream else None, idempotency_key=idempotency_key))
     except GuildError as error:
         return _fault(error)
 
 
 def execute_agent_chat_sync(agent_id: str | None, message: str, user_id: str, session_id: str | None = None,
                             workspace_id: str | None = None, conversation_history: Sequence[Mapping[str, Any]] | None = None,
-                            stream: bool = False, on_event: EventHandler | None = None, *, db: Db | None = None) -> Record:
+                            stream: bool = False, on_event: EventHandler | None = None, *, db: Db | None = None,
+                            idempotency_key: str | None = None) -> Record:
     """The same as a plain function, for callers without an event loop: from any thread, also inside a running loop (which then waits).
 
     Never raises for a refusal or a failed run. Where nothing is open, it opens GUILD_DATA, else ./var.
@@ -91,6 +94,7 @@ def execute_agent_chat_sync(agent_id: str | None, message: str, user_id: str, se
             if workspace_id != store._workspace:
                 return _wrong_workspace()
         body = _body(agent_id, message, session_id, conversation_history, stream)
-        return _result(store.request("POST", "/v1/chat", body, user=user_id, stream=stream, on_event=on_event if stream else None))
+        return _result(store.request("POST", "/v1/chat", body, user=user_id, stream=stream, on_event=on_event if stream else None,
+                                     idempotency_key=idempotency_key))
     except GuildError as error:
         return _fault(error)
