@@ -111,6 +111,7 @@ struct execution {
 	enum agent_kind agent_kind;
 	struct str agent_name, agent_prompt, agent_provider, agent_model;
 	char *agent_name_kept;       /* outlives the arena, for the kept stream */
+	char *refusal_kept;          /* likewise: governance's sentence, when it ended the run */
 	const struct provider *provider;
 	char model[200];
 	char provider_name[32];

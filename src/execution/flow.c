@@ -194,6 +194,7 @@ void flow_destroy(struct execution *execution)
 	buf_fini(&execution->batch.body);
 	arena_fini(&execution->arena);
 	mem_free(execution->agent_name_kept);
+	mem_free(execution->refusal_kept);
 	mem_free(execution);
 }
 

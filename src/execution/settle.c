@@ -1,5 +1,6 @@
 /* settle.c - tx2: the end of a run, the same for a normal end and for what a dead process left. */
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/metric.h"
 #include "execution/execution_priv.h"
 
@@ -141,6 +142,19 @@ static enum err command_apply(struct command *command, struct db *db)
 
 /* ---- on the loop ---- */
 
+/* Live and from the store, the terminal event says the same. */
+static struct str refusal_once(struct execution *execution)
+{
+	if (execution->refusal_kept == NULL) {
+		struct str reason = flow_reason(execution, &execution->arena);
+		execution->refusal_kept = reason.at != NULL ? mem_alloc(reason.len + 1) : NULL;
+		if (execution->refusal_kept != NULL) {
+			memcpy(execution->refusal_kept, reason.at, reason.len);
+		}
+	}
+	return str_of(execution->refusal_kept);
+}
+
 static void stream_end_fill(struct execution *execution)
 {
 	struct stream_end *end = &execution->log.end;
@@ -152,6 +166,12 @@ static void stream_end_fill(struct execution *execution)
 				   .tokens_out = execution->tokens_out,
 				   .estimated = !execution->has_usage,
 				   .cost_unknown = !str_eq(str_of(execution->provider_name), STR("builtin"))};
+	if (execution->end_err == ERR_GOVERNANCE || execution->end_err == ERR_AGENT_NOT_ACTIVE) {
+		end->error = refusal_once(execution);
+	}
+	if (execution->end_err == ERR_INTERRUPTED) {
+		end->last_durable_seq = stream_log_seq_kept(&execution->log);
+	}
 	uint8_t digest[HASH_SHA256_BYTES];
 	hash_sha256(stream_log_text(&execution->log, 0), digest);
 	hash_hex(digest, sizeof(digest), end->text_sha256);
@@ -186,9 +206,8 @@ static enum err settle_fill(struct settle_command *settle)
 				       .own_fault = execution->own_fault,
 				       .was_queued = execution->was_queued,
 				       .answer = stream_log_text(&execution->log, 0),
-				       .error_message = execution->end_err == ERR_GOVERNANCE || execution->end_err == ERR_AGENT_NOT_ACTIVE
-								? flow_reason(execution, &execution->arena)
-								: err_row(err_public(execution->end_err))->text,
+				       .error_message = execution->log.end.error.at != NULL ? execution->log.end.error
+											    : err_row(err_public(execution->end_err))->text,
 				       .finish_reason = execution->finish_reason,
 				       .provider = str_of(execution->provider_name),
 				       .model = str_of(execution->model),
@@ -244,6 +263,7 @@ static void settle_later(struct execution *execution)
 		execution->end_reason = "the store does not commit";
 		execution->log.end.completed = false;
 		execution->log.end.err = ERR_STORE_UNAVAILABLE;
+		execution->log.end.error = STR_NONE;
 		if (execution->log.durable) {
 			stream_log_cut(&execution->log);
 		}

@@ -125,6 +125,11 @@ int64_t stream_log_seq_last(const struct stream_log *log)
 	return (log->started ? 1 + (int64_t)seen : 0) + (log->ended ? 1 : 0);
 }
 
+int64_t stream_log_seq_kept(const struct stream_log *log)
+{
+	return log->started ? 1 + (int64_t)log->count : 0;
+}
+
 void stream_log_show(struct stream_log *log, size_t shown)
 {
 	check(log->durable && shown >= log->shown && shown <= log->count);

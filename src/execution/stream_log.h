@@ -63,6 +63,8 @@ void stream_log_lens(const struct stream_log *log, size_t from, struct buf *out)
 struct str stream_log_text(const struct stream_log *log, size_t from);
 /* The greatest number that may be seen. */
 int64_t stream_log_seq_last(const struct stream_log *log);
+/* The greatest number whose text is kept when the run is over: of the last delta, or of the start; 0: it never started. */
+int64_t stream_log_seq_kept(const struct stream_log *log);
 /* Durable: the first `shown` items are on disk and may be seen. */
 void stream_log_show(struct stream_log *log, size_t shown);
 /* Durable: forgets what nobody has seen, because it will never be on disk. */

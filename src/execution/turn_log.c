@@ -34,7 +34,7 @@ enum err turn_log(struct guild *guild, struct arena *arena, const struct turn *t
 		end->err = ERR_INTERNAL;
 	}
 	if (turn->status == EXECUTION_INTERRUPTED) {
-		end->last_durable_seq = 1 + (int64_t)out->count;
+		end->last_durable_seq = stream_log_seq_kept(out);
 	}
 	uint8_t digest[HASH_SHA256_BYTES];
 	hash_sha256(stream_log_text(out, 0), digest);
