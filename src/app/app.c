@@ -48,6 +48,12 @@ static enum err recheck(void *ctx, const struct command *command);
 
 enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail)
 {
+	return guild_create_in(env_real(), config, listen, out, token_out, detail);
+}
+
+enum err guild_create_in(const struct env *env, const struct config *config, bool listen, struct guild **out, char token_out[64],
+			 char *detail)
+{
 	struct guild *guild = mem_alloc(sizeof(*guild));
 	struct app *app = mem_alloc(sizeof(*app));
 	token_out[0] = 0;
@@ -59,7 +65,7 @@ enum err guild_create(const struct config *config, bool listen, struct guild **o
 		return ERR_MEMORY;
 	}
 	guild->app = app;
-	guild->env = env_real();
+	guild->env = env;
 	guild->config = config;
 	guild->started_at_us = env_wall_us(guild->env);
 	app->listen = listen;

@@ -253,6 +253,17 @@ static bool has_work(const struct loop *loop)
 	       !list_empty(&loop->closing) || !queue_empty(&loop->inbox);
 }
 
+int64_t loop_due_us(const struct loop *loop)
+{
+	const struct heap_entry *first = heap_first(&loop->timers);
+	int64_t now_us = env_mono_us(loop->env);
+
+	if (has_work(loop) || (first && first->at_us <= now_us)) {
+		return now_us;
+	}
+	return first ? first->at_us : INT64_MAX;
+}
+
 static int64_t wait_bound(const struct loop *loop, int64_t wait_us)
 {
 	const struct heap_entry *first = heap_first(&loop->timers);

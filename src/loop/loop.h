@@ -46,6 +46,8 @@ int64_t loop_now_us(const struct loop *loop);
 bool loop_is_current(const struct loop *loop);
 /* The running loop of this thread, or NULL. */
 struct loop *loop_current(void);
+/* When a turn would find work of its own: now, the time of the first timer, INT64_MAX. Descriptors that became ready are not looked at. */
+int64_t loop_due_us(const struct loop *loop);
 /* Connections open on this loop. */
 size_t loop_connections(const struct loop *loop);
 /* Calls fn for every open connection of this loop (drain, revocation). fn may abort or finish it. */

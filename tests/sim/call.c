@@ -1,0 +1,248 @@
+/* call.c - requests through the library's door, and what comes back from it. */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "identity/identity.h"
+#include "sim.h"
+
+#define BODY_BYTES_MAX (1 << 20)
+#define WAIT_STEPS_MAX 200000
+
+static const char *const deed_names[DEED_COUNT] = {"setup", "chat", "cancel", "resume", "post", "reply", "react", "unreact", "delete", "channel",
+	"join", "leave", "tell", "listen", "level", "role", "decide", "read"};
+
+static void call_free(struct sim_call *call)
+{
+	list_remove(&call->link);
+	buf_fini(&call->body);
+	buf_fini(&call->answer);
+	sse_fini(&call->sse);
+	free(call);
+}
+
+/* A note that is still under way needs the call. */
+static void call_over(struct sim_call *call)
+{
+	call->over = true;
+	if (!call->hung_up && !call->sim->down) {
+		call_free(call);
+	}
+}
+
+/* ---- what the door says ---- */
+
+static void on_reply(void *ctx, int status, struct str content_type, struct str body)
+{
+	struct sim_call *call = ctx;
+	struct sim *sim = call->sim;
+	(void)content_type;
+	call->status = status;
+	if (sim->down) {
+		call->over = true;
+		return;
+	}
+	buf_put_str(&call->answer, body);
+	sim_trace(sim, "#%llu %s %s -> %d %.*s", (unsigned long long)call->number, sim->actors[call->actor].name, deed_names[call->deed], status,
+		STR_FMT(str_sub(body, 0, 240)));
+	hash_put(sim->hash, body.at, body.len);
+	if (sim->awaited == call) {
+		sim->awaited_status = status;
+		sim->awaited = NULL;
+		(void)sim_parse(sim, body);
+	}
+	sim_model_reply(call);
+	call_over(call);
+}
+
+static void on_begin(void *ctx)
+{
+	struct sim_call *call = ctx;
+	call->status = 200;
+	if (!call->sim->down) {
+		sim_trace(call->sim, "#%llu %s %s -> stream", (unsigned long long)call->number, call->sim->actors[call->actor].name,
+			deed_names[call->deed]);
+	}
+}
+
+static enum err on_bytes(void *ctx, struct str text)
+{
+	struct sim_call *call = ctx;
+	struct sim *sim = call->sim;
+	struct sse_event event;
+	bool got;
+	while (!sim->down) {
+		if (sse_feed(&call->sse, &text, &event, &got) != ERR_OK) {
+			sim_fail(sim, "#%llu: not an event stream", (unsigned long long)call->number);
+		}
+		if (!got) {
+			break;
+		}
+		sim_trace(sim, "#%llu %s %s <- %.*s %.*s %.*s", (unsigned long long)call->number, sim->actors[call->actor].name,
+			deed_names[call->deed], STR_FMT(event.id), STR_FMT(event.event), STR_FMT(str_sub(event.data, 0, 200)));
+		hash_put(sim->hash, event.data.at, event.data.len);
+		sim_model_event(call, &event);
+	}
+	return ERR_OK;
+}
+
+static void on_end(void *ctx)
+{
+	struct sim_call *call = ctx;
+	struct sim *sim = call->sim;
+	if (sim->down) {
+		call->over = true;
+		return;
+	}
+	sim_trace(sim, "#%llu %s %s: end of stream", (unsigned long long)call->number, sim->actors[call->actor].name, deed_names[call->deed]);
+	if (sim->awaited == call) {
+		sim->awaited_status = 200;
+		sim->awaited = NULL;
+	}
+	sim_model_stream_end(call);
+	call_over(call);
+}
+
+/* ---- asking ---- */
+
+static void dispatch_run(struct loop_note *note, struct loop *loop)
+{
+	struct sim_call *call = container_of(note, struct sim_call, note);
+	struct guild *guild = call->sim->guild;
+	struct http_local_sink sink = {on_reply, on_begin, on_bytes, on_end, call};
+	const struct principal *principal = identity_principal(guild->identity, call->sim->actors[call->actor].principal);
+	struct caller caller;
+	check(principal != NULL);
+	identity_caller(principal, &caller);
+	call->dispatched = true;
+	http_local_dispatch(guild->http, loop, str_of(call->method), str_of(call->target), buf_str(&call->body),
+		call->stream ? STR("text/event-stream") : STR("application/json"), &caller, &sink);
+}
+
+static void hang_run(struct loop_note *note, struct loop *loop)
+{
+	struct sim_call *call = container_of(note, struct sim_call, hang_note);
+	call->hung_up = false;
+	if (!call->over) {
+		http_local_hang_up(call->sim->guild->http, loop, call);
+	} else if (!call->sim->down) {
+		call_free(call);
+	}
+}
+
+struct sim_call *sim_call_send(
+	struct sim *sim, int actor, enum sim_deed deed, const char *method, const char *body, const char *target, ...)
+{
+	struct sim_call *call = calloc(1, sizeof(*call));
+	va_list args;
+	check(call != NULL);
+	call->sim = sim;
+	call->number = ++sim->calls_made;
+	call->deed = deed;
+	call->actor = actor;
+	call->subject = call->other = -1;
+	call->level_version = -1;
+	call->loop = sim->guild->loops[sim_draw(&sim->work, SIM_LOOPS)];
+	snprintf(call->method, sizeof(call->method), "%s", method);
+	va_start(args, target);
+	vsnprintf(call->target, sizeof(call->target), target, args);
+	va_end(args);
+	buf_init(&call->body, BODY_BYTES_MAX);
+	buf_init(&call->answer, BODY_BYTES_MAX);
+	sse_init(&call->sse, BODY_BYTES_MAX);
+	if (body != NULL) {
+		buf_put_str(&call->body, str_of(body));
+	}
+	list_init(&call->link);
+	list_push(&sim->calls, &call->link);
+	sim->deeds[deed]++;
+	sim_trace(sim, "#%llu %s %s: loop %u, %s %s %s", (unsigned long long)call->number, sim->actors[actor].name, deed_names[deed],
+		loop_number(call->loop), method, call->target, body != NULL ? body : "");
+	call->note.run = dispatch_run;
+	loop_note_post(call->loop, &call->note);
+	return call;
+}
+
+void sim_call_hang_up(struct sim_call *call)
+{
+	if (!call->hung_up && !call->over) {
+		call->hung_up = true;
+		call->hang_note.run = hang_run;
+		loop_note_post(call->loop, &call->hang_note);
+	}
+}
+
+void sim_call_wait(struct sim *sim, struct sim_call *call, int status)
+{
+	uint64_t number = call->number;
+	sim->awaited = call;
+	sim->awaited_status = 0;
+	for (int i = 0; sim->awaited != NULL && i < WAIT_STEPS_MAX; i++) {
+		if (!sim_step(sim)) {
+			break;
+		}
+	}
+	if (sim->awaited_status != status) {
+		sim_fail(sim, "#%llu: answered %d instead of %d", (unsigned long long)number, sim->awaited_status, status);
+	}
+}
+
+int sim_calls_open(const struct sim *sim)
+{
+	int count = 0;
+	for (const struct list *at = sim->calls.next; at != &sim->calls; at = at->next) {
+		count += container_of(at, struct sim_call, link)->deed != DEED_LISTEN;
+	}
+	return count;
+}
+
+/* ---- the end of a life ---- */
+
+void sim_calls_mute(struct sim *sim)
+{
+	for (struct list *at = sim->calls.next; at != &sim->calls; at = at->next) {
+		struct sim_call *call = container_of(at, struct sim_call, link);
+		if (!call->over) {
+			sim_model_lost(call);
+			sim_call_hang_up(call);
+		}
+	}
+}
+
+void sim_calls_hang_up(struct sim *sim)
+{
+	for (struct list *at = sim->calls.next; at != &sim->calls; at = at->next) {
+		struct sim_call *call = container_of(at, struct sim_call, link);
+		if (call->deed == DEED_LISTEN) {
+			sim_call_hang_up(call);
+		}
+	}
+}
+
+void sim_calls_free(struct sim *sim)
+{
+	while (!list_empty(&sim->calls)) {
+		call_free(container_of(sim->calls.next, struct sim_call, link));
+	}
+	sim->awaited = NULL;
+}
+
+/* ---- reading ---- */
+
+bool sim_parse(struct sim *sim, struct str text)
+{
+	arena_fini(&sim->arena);
+	arena_init(&sim->arena, 1 << 24);
+	sim->doc = (struct json_doc){0};
+	struct str kept = arena_copy(&sim->arena, text);
+	return kept.at != NULL && json_parse(&sim->arena, kept, &sim->doc, NULL) == ERR_OK;
+}
+
+const char *sim_text(struct sim *sim, struct json value, const char *name)
+{
+	struct str text;
+	if (!json_get_str(json_member(value, str_of(name)), &text)) {
+		return "";
+	}
+	return arena_copy(&sim->arena, text).at;
+}
