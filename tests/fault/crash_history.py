@@ -150,8 +150,9 @@ class Writer:
     def try_again(self, op):
         """The same request under the same key, after the server came back: it is done once, and heard of now."""
         op.tried_again = True
-        if op.kind == "chat":
-            op.request[2]["stream"] = False
+        if op.kind == "chat" and op.request[2]["stream"]:
+            self.stream_again(op)
+            return
         while True:
             method, path, body = op.request
             reply = self.client.request(method, path, body, headers={"Idempotency-Key": op.key})
@@ -282,13 +283,33 @@ class Writer:
                     return
         raise Dead
 
+    def stream_again(self, op):
+        """By the same door, since the key is of that door: all of the run from its first event on, to its end."""
+        before, op.seen = op.seen, []
+        known = op.execution
+        (self.stream_socket if self.over_socket else self.stream_http)(op, None)
+        self.hang_up()
+        again, problems = op.seen, self.world.history.problems
+        if op.state != "acknowledged":
+            op.seen = before
+            return
+        if known not in (None, op.execution):
+            problems.append(f"{op}: it is another run than {known}")
+        if [seq for _, seq, _, _ in again] != list(range(1, len(again) + 1)):
+            problems.append(f"{op}: not from the first event on without a gap")
+        if op.status != "streaming:complete":
+            op.seen = before  # what was not durable is lost: the check says whether that may be
+        elif [data for _, _, _, data in before] != [data for _, _, _, data in again[:len(before)]]:
+            problems.append(f"{op}: it is not what was seen before")
+
     def stream_socket(self, op, leave_after):
         if self.socket is None:
             self.socket = Socket(self.client.url, self.client.token)
         key = {"client_id": op.key} if self.world.has_keys else {}
         answer = self.socket.ask({"type": "chat", **op.request[2], **key})
         if answer["type"] == "error":
-            self.heard(op, {"not_found": 404, "session_busy": 409, "session_queue_full": 429}.get(answer["code"], 503), json.dumps(answer))
+            status = {"not_found": 404, "session_busy": 409, "session_queue_full": 429, "invalid": 422}.get(answer["code"], 503)
+            self.heard(op, status, json.dumps(answer))
             return
         op.execution = answer["execution_id"]
         self.sessions.append(answer["session_id"])
