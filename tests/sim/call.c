@@ -114,9 +114,9 @@ static void dispatch_run(struct loop_note *note, struct loop *loop)
 	struct caller caller;
 	check(principal != NULL);
 	identity_caller(principal, &caller);
-	call->dispatched = true;
-	http_local_dispatch(guild->http, loop, str_of(call->method), str_of(call->target), buf_str(&call->body),
-		call->stream ? STR("text/event-stream") : STR("application/json"), &caller, &sink);
+	struct http_local_call local = {.method = str_of(call->method), .target = str_of(call->target), .body = buf_str(&call->body),
+		.accept = call->stream ? STR("text/event-stream") : STR("application/json"), .idempotency_key = str_of(call->key)};
+	http_local_dispatch(guild->http, loop, &local, &caller, &sink);
 }
 
 static void hang_run(struct loop_note *note, struct loop *loop)

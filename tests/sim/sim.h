@@ -55,7 +55,8 @@ struct sim_call {
 	char method[8];
 	char target[512];
 	struct buf body;
-	bool stream, dispatched, hung_up, over;
+	char key[24];               /* Idempotency-Key; "": none */
+	bool stream, hung_up, over;
 	int status;                 /* 0: none yet */
 	struct buf answer;
 	struct sse sse;
