@@ -500,3 +500,30 @@ class TestCrash:
         assert sorted(posts) == [f"crash {n}" for n in range(6) if n % 2]
         assert sorted(runs) == [f"crash {n}" for n in range(6) if not n % 2]
         assert server.cli("audit", "verify").returncode == 0
+
+
+class TestLibrary:
+    @pytest.fixture(params=["inside", "elsewhere"])
+    def db(self, request, tmp_path, shared_server):
+        import guild
+        with guild.open(tmp_path / "data") if request.param == "inside" else guild.open(shared_server.url, shared_server.token) as db:
+            yield db
+
+    def test_calls_and_chats(self, db):
+        import guild
+        key, other = fresh(), fresh()
+        first = db.ok("POST", "/v1/posts", {"content": "once"}, idempotency_key=key)
+        assert db.ok("POST", "/v1/posts", {"content": "once"}, idempotency_key=key) == first
+        assert db.request("POST", "/v1/posts", {"content": "else"}, idempotency_key=key).status == 422
+        told = [guild.execute_agent_chat_sync(None, "hello", None, db=db, idempotency_key=other) for _ in range(2)]
+        assert told[0] == told[1] and told[0].success
+        events = [[], []]
+        for heard in events:
+            guild.execute_agent_chat_sync(None, "hello", None, stream=True, on_event=heard.append, db=db, idempotency_key=other + "s")
+        assert events[0] == events[1] and events[0]
+
+    @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "a\r\nX-Other: b"])
+    def test_bad_keys(self, db, key):
+        import guild
+        with pytest.raises(guild.GuildError):
+            db.request("POST", "/v1/posts", {"content": "p"}, idempotency_key=key)
