@@ -121,6 +121,10 @@ static void settings_fill(struct guild *guild)
 				   config_number(c, CONFIG_social_reactions_supervised), config_number(c, CONFIG_social_reactions_autonomous)},
 		.auto_post_us = config_number(c, CONFIG_social_auto_post_every),
 		.pair_hour = config_number(c, CONFIG_social_pair_answers),
+		.retention_events_us = config_number(c, CONFIG_retention_events),
+		.retention_events_bytes = config_number(c, CONFIG_retention_events_bytes),
+		.retention_tokens_us = config_number(c, CONFIG_retention_tokens),
+		.retention_every_us = config_number(c, CONFIG_retention_every),
 		.allowed_emails = config_text(c, CONFIG_social_allowed_emails)};
 }
 
@@ -129,6 +133,7 @@ static enum err step_directory(struct guild *guild, char *detail)
 	struct app *app = guild->app;
 	str_to_z(config_text(guild->config, CONFIG_server_data), app->dir, sizeof(app->dir));
 	snprintf(app->path, sizeof(app->path), "%s/guild.db", app->dir);
+	guild->data_dir = app->dir;
 	return db_dir_lock(app->dir, &app->lock, detail);
 }
 
@@ -225,18 +230,28 @@ static enum err meta_bytes(struct guild *guild, struct str name, void *out, size
 	return err;
 }
 
+static enum err step_generation(struct guild *guild, char *detail)
+{
+	struct app *app = guild->app;
+	bool renewed;
+	enum err err = generation_start(writer_db(guild->writer), app->dir, guild->env, false, &app->generation, &renewed, detail);
+	if (err == ERR_OK && renewed) {
+		log_at(LOG_WARN, "store_epoch_new", log_s("reason", STR("the store is older than its directory remembers, or came from elsewhere; "
+									"clients are told of a gap")));
+	}
+	guild->epoch = app->generation.epoch;
+	return err;
+}
+
 static enum err step_meta(struct guild *guild, char *detail)
 {
-	uint64_t epoch;
 	int64_t floor_key;
-	(void)detail;
 	enum err err = meta_bytes(guild, STR("id_secret"), &guild->id_secret, sizeof(guild->id_secret));
-	err = err == ERR_OK ? meta_bytes(guild, STR("epoch"), &epoch, sizeof(epoch)) : err;
+	err = err == ERR_OK ? step_generation(guild, detail) : err;
 	err = err == ERR_OK ? execution_key_max(writer_db(guild->writer), &floor_key) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
-	guild->epoch = (int64_t)(epoch & ((1ULL << 53) - 1));
 	for (unsigned i = 0; i < guild->loop_count; i++) {
 		id_gen_init(&guild->id_gens[i], i, floor_key);
 	}

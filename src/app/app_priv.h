@@ -11,6 +11,7 @@
 
 #include "app/app.h"
 #include "base/thread.h"
+#include "db/backup.h"
 #include "provider/provider.h"
 
 #define APP_ORIGINS_MAX 32
@@ -33,6 +34,7 @@ struct app {
 	char dir[4096];
 	char path[4200];
 	struct db_dir *lock;
+	struct generation generation;
 	struct provider openai, builtin;
 	struct conn_caps *caps;
 	struct app_loop loops[64];

@@ -27,6 +27,7 @@ static void thread_body(void *arg);
 static void drain_run(struct loop_note *note, struct loop *loop);
 static void probe_run(struct loop_note *note, struct loop *loop);
 static void wait_idle(struct guild *guild, int64_t until_us);
+static void generation_note(struct guild *guild);
 
 enum err guild_start(struct guild *guild, char *detail)
 {
@@ -49,6 +50,7 @@ enum err guild_start(struct guild *guild, char *detail)
 	if (err == ERR_OK) {
 		social_start(guild->social);
 		idempotency_start(guild->idempotency);
+		ops_start(guild->ops, &app->generation);
 	}
 	if (err != ERR_OK && detail[0] == 0) {
 		snprintf(detail, DETAIL_BYTES, "cannot start the threads: %s", err_row(err)->text.at);
@@ -149,6 +151,21 @@ static void wait_idle(struct guild *guild, int64_t until_us)
 	thread_gate_fini(&pause);
 }
 
+/* The writer has ended: what its connection sees is on disk. */
+static void generation_note(struct guild *guild)
+{
+	struct app *app = guild->app;
+	struct log_head head;
+	enum err err = log_head_read(writer_db(guild->writer), &head);
+	if (err == ERR_OK) {
+		app->generation.seq = head.seq;
+		err = generation_write(app->dir, &app->generation);
+	}
+	if (err != ERR_OK) {
+		log_at(LOG_WARN, "generation_not_written", log_s("error", err_row(err)->code));
+	}
+}
+
 void guild_stop(struct guild **guild_at, int64_t drain_us)
 {
 	struct guild *guild = *guild_at;
@@ -169,6 +186,7 @@ void guild_stop(struct guild **guild_at, int64_t drain_us)
 	if (app->store_running) {
 		writer_stop(guild->writer);
 		reader_stop(guild->readers);
+		generation_note(guild);
 	}
 	for (unsigned i = 0; i < guild->loop_count; i++) {
 		struct app_loop *l = &app->loops[i];

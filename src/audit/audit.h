@@ -61,4 +61,11 @@ struct audit_report {
 /* Walks the whole log from the first row. *out is set also when a bad entry was found (which is no error). */
 enum err audit_verify(struct db *db, struct audit_report *out) MUST_USE;
 
+/* The same in steps of at most `rows` rows, so that no read lasts long: *more is false when the end, or a bad entry, was reached. */
+struct audit_walk;
+enum err audit_walk_create(struct audit_walk **out) MUST_USE;
+void audit_walk_destroy(struct audit_walk **walk);
+enum err audit_walk_step(struct audit_walk *walk, struct db *db, int rows, bool *more) MUST_USE;
+const struct audit_report *audit_walk_report(const struct audit_walk *walk);
+
 #endif

@@ -1,20 +1,22 @@
 /* verify.c - walks the whole log and names the first row that was tampered with. */
 #include "audit/audit.h"
 #include "audit/audit_priv.h"
+#include "base/mem.h"
 #include "wire/json.h"
 
 #define CHUNK_ROWS 1000
 #define ENTRY_ARENA_BYTES (16 * 1024 * 1024)
 
-struct walk {
-	struct audit_report *report;
+struct audit_walk {
+	struct audit_report report;
 	struct hash *hash;
 	struct arena arena;
-	int rows; /* of this chunk */
+	int64_t after;
+	int rows; /* of this step */
 };
 
 /* What lists are filtered by stands in columns too: they must say the same as the entry. */
-static enum err columns_agree(struct walk *walk, const struct log_row *row, bool *agree)
+static enum err columns_agree(struct audit_walk *walk, const struct log_row *row, bool *agree)
 {
 	struct json_doc doc;
 	struct str action;
@@ -33,9 +35,9 @@ static enum err columns_agree(struct walk *walk, const struct log_row *row, bool
 }
 
 /* The fault of row, NULL when there is none. */
-static const char *fault_of(struct walk *walk, const struct log_row *row)
+static const char *fault_of(struct audit_walk *walk, const struct log_row *row)
 {
-	const struct log_head *head = &walk->report->head;
+	const struct log_head *head = &walk->report.head;
 	uint8_t entry_hash[HASH_SHA256_BYTES];
 	uint8_t chain_hash[HASH_SHA256_BYTES];
 	if (row->seq != head->seq + 1) {
@@ -63,8 +65,8 @@ static const char *fault_of(struct walk *walk, const struct log_row *row)
 
 static enum err look(const struct log_row *row, void *arg)
 {
-	struct walk *walk = arg;
-	struct audit_report *report = walk->report;
+	struct audit_walk *walk = arg;
+	struct audit_report *report = &walk->report;
 	const char *fault = fault_of(walk, row);
 	walk->rows++;
 	if (fault == NULL && row->entry.at != NULL) {
@@ -89,21 +91,64 @@ static enum err look(const struct log_row *row, void *arg)
 	return ERR_OK;
 }
 
+enum err audit_walk_create(struct audit_walk **out)
+{
+	struct audit_walk *walk = mem_alloc(sizeof(*walk));
+	*out = NULL;
+	if (walk == NULL) {
+		return ERR_MEMORY;
+	}
+	enum err err = hash_create(&walk->hash);
+	if (err != ERR_OK) {
+		mem_free(walk);
+		return err;
+	}
+	arena_init(&walk->arena, ENTRY_ARENA_BYTES);
+	walk->after = INT64_MIN;
+	*out = walk;
+	return ERR_OK;
+}
+
+void audit_walk_destroy(struct audit_walk **walk)
+{
+	if (*walk != NULL) {
+		hash_destroy(&(*walk)->hash);
+		mem_free(*walk);
+		*walk = NULL;
+	}
+}
+
+enum err audit_walk_step(struct audit_walk *walk, struct db *db, int rows, bool *more)
+{
+	walk->rows = 0;
+	*more = false;
+	enum err err = log_read(db, walk->after, rows, look, walk);
+	if (err != ERR_OK) {
+		return err == ERR_END ? ERR_OK : err;
+	}
+	walk->after = walk->report.head.seq;
+	*more = walk->rows == rows;
+	return ERR_OK;
+}
+
+const struct audit_report *audit_walk_report(const struct audit_walk *walk)
+{
+	return &walk->report;
+}
+
 enum err audit_verify(struct db *db, struct audit_report *out)
 {
-	struct walk walk = {.report = out};
+	struct audit_walk *walk;
+	bool more = true;
 	*out = (struct audit_report){0};
-	enum err err = hash_create(&walk.hash);
+	enum err err = audit_walk_create(&walk);
 	if (err != ERR_OK) {
 		return err;
 	}
-	arena_init(&walk.arena, ENTRY_ARENA_BYTES);
-	int64_t after = INT64_MIN;
-	do {
-		walk.rows = 0;
-		err = log_read(db, after, CHUNK_ROWS, look, &walk);
-		after = out->head.seq;
-	} while (err == ERR_OK && walk.rows == CHUNK_ROWS);
-	hash_destroy(&walk.hash);
-	return err == ERR_END ? ERR_OK : err;
+	while (err == ERR_OK && more) {
+		err = audit_walk_step(walk, db, CHUNK_ROWS, &more);
+	}
+	*out = walk->report;
+	audit_walk_destroy(&walk);
+	return err;
 }

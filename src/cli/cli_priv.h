@@ -98,6 +98,9 @@ int cli_run_agent_show(struct cli *cli);
 int cli_run_agent_change(struct cli *cli); /* promote demote pause resume stop archive: the verb's name says which */
 int cli_run_audit_list(struct cli *cli);
 int cli_run_audit_verify(struct cli *cli);
+int cli_run_backup(struct cli *cli);
+int cli_run_restore(struct cli *cli);
+int cli_run_verify(struct cli *cli);
 int cli_run_execution_list(struct cli *cli);
 int cli_run_execution_show(struct cli *cli);
 int cli_run_execution_cancel(struct cli *cli);
@@ -151,6 +154,8 @@ void cli_signals_close(int *signals);
 enum err cli_read_line(int signals, struct str hidden_prompt, struct buf *line) MUST_USE;
 /* All of standard input. ERR_LIMIT, ERR_IO. */
 enum err cli_read_all(struct buf *out) MUST_USE;
+/* A line on standard error that the next one takes the place of; nothing where that makes no sense. format NULL: it goes away. */
+void cli_progress(const struct cli_term *term, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Standard output reached its end: CLI_OK, or CLI_FAILED after a message. */
 int cli_out_flush(void);
 

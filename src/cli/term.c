@@ -1,4 +1,5 @@
 /* term.c - the terminal: what it can do, what it must not be told, lines from it, signals while it waits. */
+#include <stdarg.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -265,4 +266,20 @@ int cli_out_flush(void)
 		return errno == EPIPE ? CLI_FAILED : cli_fail(CLI_FAILED, "standard output cannot be written: %s", strerror(errno));
 	}
 	return CLI_OK;
+}
+
+void cli_progress(const struct cli_term *term, const char *format, ...)
+{
+	va_list args;
+
+	if (!term->lively) {
+		return;
+	}
+	fputs("\r\x1b[K", stderr);
+	if (format) {
+		va_start(args, format);
+		vfprintf(stderr, format, args);
+		va_end(args);
+	}
+	fflush(stderr);
 }

@@ -67,6 +67,23 @@ static const struct cli_option audit_verify_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option backup_options[] = {
+	{"data", "DIR", "copy the store in DIR from here into the file NAME, with or without a server"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option restore_options[] = {
+	{"data", "DIR", "the directory to restore into"},
+	{"force", NULL, "also where there is a store; it is kept as guild.db.replaced"},
+	{"json", NULL, "print the result as JSON"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option verify_options[] = {
+	{"data", "DIR", "check the store of a stopped server in DIR, without a server"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option execution_list_options[] = {
 	{"agent", "AGENT", "only of this agent"},
 	{"session", "ID", "only of this session"},
@@ -179,6 +196,15 @@ static const struct cli_option dm_read_options[] = {
 	"Streams the answer. Without MESSAGE it is a conversation: Ctrl-C stops an answer, Ctrl-D ends, /new starts a\n" \
 	"new session. MESSAGE `-`, or none with standard input not a terminal, reads the message from there. With --json\n" \
 	"each event of the stream is one line {\"event\", \"data\"}; with --no-stream as well, the result is one object."
+#define BACKUP_MORE \
+	"The server copies its store, as it is at the start, into backups/NAME of its data directory while it goes on, checks\n" \
+	"the copy, and only then gives it its name. The key file guild.key is not part of it: keep that elsewhere."
+#define RESTORE_MORE \
+	"Checks FILE, a backup, before anything is changed. What was written after the backup is lost; clients that had seen\n" \
+	"it are told of a gap. guild.key has to be the one of the store that was backed up."
+#define VERIFY_MORE \
+	"Checks the audit log's chain, counters against the rows they count, and that nothing names what is not there; of a\n" \
+	"backup FILE or with --data the structure of the file too. The exit code is 1 when something does not hold."
 #define KEY_MORE \
 	"The key is asked for without echo, or read from standard input; it is never an argument, which others could see.\n" \
 	"The server keeps it sealed and shows it to nobody."
@@ -226,6 +252,9 @@ const struct cli_verb cli_verbs[] = {
 	{"audit", "verify", "", 0, 0, CLI_CLIENT, audit_verify_options, "check that no entry was changed",
 	 "Walks the whole chain of hashes and names the first bad entry; the exit code is 1 when there is one.",
 	 cli_run_audit_verify},
+	{"backup", NULL, "NAME", 1, 1, CLI_CLIENT, backup_options, "copy the store while the server runs", BACKUP_MORE, cli_run_backup},
+	{"restore", NULL, "FILE", 1, 1, 0, restore_options, "put a backup in place of a stopped server's store", RESTORE_MORE, cli_run_restore},
+	{"verify", NULL, "[FILE]", 0, 1, CLI_CLIENT, verify_options, "check that the store holds together", VERIFY_MORE, cli_run_verify},
 	{"token", "add", "", 0, 0, CLI_CLIENT, token_add_options, "make an access token; it is shown once", NULL, cli_run_token_add},
 	{"token", "list", "", 0, 0, CLI_CLIENT, token_list_options, "list tokens, without their text", NULL, cli_run_token_list},
 	{"token", "revoke", "ID", 1, 1, CLI_CLIENT, NULL, "make one worthless at once", NULL, cli_run_token_revoke},

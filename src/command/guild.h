@@ -42,6 +42,8 @@ struct guild_settings {
 	int64_t posts_hour[5], messages_hour[5], reactions_hour[5];
 	int64_t auto_post_us;                /* least time between two automatic posts of one agent; 0: any */
 	int64_t pair_hour;                   /* automatic answers of one agent to one other in an hour */
+	/* How long things are kept, and how often that is looked after; 0: for ever. */
+	int64_t retention_events_us, retention_events_bytes, retention_tokens_us, retention_every_us;
 	struct str allowed_emails;           /* addresses and @domains that are not redacted, separated by commas */
 };
 
@@ -77,6 +79,7 @@ struct guild {
 	bool openai_configured;              /* by the operator; else it is used by callers with a key of their own */
 	struct provider *builtin;            /* NULL when off */
 	unsigned port;                       /* bound; 0 until listening */
+	const char *data_dir;                /* of the store guild.db; NULL in tests of parts */
 	int64_t started_at_us;               /* wall */
 	atomic_bool stopping;
 	struct app *app;

@@ -78,6 +78,9 @@ enum err db_checkpoint(struct db *db) MUST_USE;
  * holds data). ERR_NEWER when the file's version is unknown here. detail as in db_open. */
 enum err db_migrate(struct db *db, const char *path, char *detail) MUST_USE;
 
+/* The file's version; ERR_CORRUPT for files of other programs, ERR_NEWER for those of newer versions of this one. */
+enum err db_version(struct db *db, const char *path, int64_t *version, char *detail) MUST_USE;
+
 /* Exclusive hold of a data directory: creates DIR (0700) and DIR/guild.lock. ERR_IN_USE names the holder's pid in detail. */
 struct db_dir;
 enum err db_dir_lock(const char *dir, struct db_dir **out, char *detail) MUST_USE;

@@ -14,6 +14,8 @@
 #define DB_DETAIL_BYTES 256
 #define DB_PAGE_BYTES 4096
 
+/* The driver's own connection, for sqlite_backup.c. */
+struct sqlite3 *db_handle(const struct db *db);
 /* False outside a transaction, also when the driver has ended it by itself after a fault. */
 bool db_in_transaction(const struct db *db);
 /* Runs all statements of text. */

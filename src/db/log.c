@@ -12,6 +12,11 @@ static const struct db_sql sql_insert = {
 static const struct db_sql sql_read = {"SELECT " COLUMNS " FROM log WHERE seq > ?1 ORDER BY seq LIMIT ?2"};
 static const struct db_sql sql_read_back = {"SELECT " COLUMNS " FROM log WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"};
 
+/* Giving the key anew makes the store take the row out and put it in again: only so are pages that become nearly empty joined and used again. */
+static const struct db_sql sql_erase = {
+	"UPDATE log SET seq = seq, kinds = kinds - (kinds & 4), event_type = NULL, event_data = NULL, topics = NULL, audience_a = 0, audience_b = 0 "
+	"WHERE seq > ?1 AND seq <= ?2 AND event_type IS NOT NULL"};
+
 static const struct str outcome_words[] = {
 	[OUTCOME_STARTED] = {"started", 7},       [OUTCOME_COMPLETED] = {"completed", 9},
 	[OUTCOME_FAILED] = {"failed", 6},         [OUTCOME_CANCELLED] = {"cancelled", 9},
@@ -148,4 +153,31 @@ enum err log_read_back(struct db *db, int64_t before, int limit, log_row_fn *row
 	struct db_stmt *stmt = db_use(db, &sql_read_back);
 	db_bind_int(stmt, 1, before > 0 ? before : INT64_MAX);
 	return walk(stmt, limit, row_fn, arg);
+}
+
+/* ---- erasing ---- */
+
+enum err log_events_gone(struct db *db, int64_t *offset)
+{
+	struct arena arena;
+	struct str value;
+	*offset = 0;
+	arena_init(&arena, 4096);
+	enum err err = db_meta_get(db, STR("events_gone"), &arena, &value);
+	if (err == ERR_OK && value.len == sizeof(*offset)) {
+		memcpy(offset, value.at, sizeof(*offset));
+	} else if (err == ERR_OK) {
+		err = ERR_CORRUPT;
+	}
+	arena_fini(&arena);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err log_events_erase(struct db *db, int64_t after, int64_t upto)
+{
+	struct db_stmt *stmt = db_use(db, &sql_erase);
+	db_bind_int(stmt, 1, after);
+	db_bind_int(stmt, 2, upto);
+	enum err err = db_run(stmt);
+	return err == ERR_OK ? db_meta_put(db, STR("events_gone"), str_make(&upto, sizeof(upto))) : err;
 }

@@ -62,4 +62,9 @@ enum err log_read(struct db *db, int64_t after, int limit, log_row_fn *row_fn, v
 /* Newest first with seq < before (0: from the newest); the caller filters and counts. */
 enum err log_read_back(struct db *db, int64_t before, int limit, log_row_fn *row_fn, void *arg) MUST_USE;
 
+/* Events up to this offset were erased; 0: none. */
+enum err log_events_gone(struct db *db, int64_t *offset) MUST_USE;
+/* Erases the events of rows with after < seq <= upto, and notes it. The rows stay, with their entries and hashes. */
+enum err log_events_erase(struct db *db, int64_t after, int64_t upto) MUST_USE;
+
 #endif

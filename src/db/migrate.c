@@ -71,8 +71,7 @@ static int64_t newest(void)
 	return last;
 }
 
-/* Finds the file's version; refuses files of other programs and of newer versions of this one. */
-static enum err look(struct db *db, const char *path, int64_t *version, char *detail)
+enum err db_version(struct db *db, const char *path, int64_t *version, char *detail)
 {
 	int64_t application = 0;
 	int64_t tables = 0;
@@ -160,7 +159,7 @@ static enum err step_run(struct db *db, const struct sql_text *step, const char 
 enum err db_migrate(struct db *db, const char *path, char *detail)
 {
 	int64_t version = 0;
-	enum err err = look(db, path, &version, detail);
+	enum err err = db_version(db, path, &version, detail);
 	if (err == ERR_OK && version != 0 && version < newest()) {
 		err = keep_copy(db, path, version, detail);
 	}

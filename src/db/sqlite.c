@@ -581,6 +581,11 @@ enum err db_checkpoint(struct db *db)
 
 /* ---- for the folder alone ---- */
 
+struct sqlite3 *db_handle(const struct db *db)
+{
+	return db->handle;
+}
+
 enum err db_exec(struct db *db, const char *text)
 {
 	int code = sqlite3_exec(db->handle, text, NULL, NULL, NULL);

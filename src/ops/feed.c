@@ -489,7 +489,7 @@ static void hole_put(struct catchup *catchup, int64_t from, int64_t to)
 	catchup->hole_to = to;
 }
 
-/* On a reader. Rows are numbered without holes: where one is missing, it is not kept any more. The cursor ends at the last row seen, so that
+/* On a reader. Rows are numbered without holes: where one is missing, it is not kept any more (events that are not kept: catchup_read). The cursor ends at the last row seen, so that
  * the next query goes on behind it. */
 static enum err read_row(const struct log_row *row, void *arg)
 {
@@ -522,7 +522,17 @@ static enum err read_row(const struct log_row *row, void *arg)
 static enum err catchup_read(struct read_job *job, struct db *db)
 {
 	struct catchup *catchup = container_of(job, struct catchup, read);
-	enum err err = log_read(db, catchup->read_cursor, CATCHUP_ROWS, read_row, catchup);
+	int64_t gone;
+	enum err err = log_events_gone(db, &gone);
+	if (err != ERR_OK) {
+		return err;
+	}
+	if (gone > catchup->read_cursor) {
+		int64_t to = gone < catchup->read_upto ? gone : catchup->read_upto;
+		hole_put(catchup, catchup->read_cursor, to);
+		catchup->read_cursor = to;
+	}
+	err = log_read(db, catchup->read_cursor, CATCHUP_ROWS, read_row, catchup);
 	return err == ERR_END ? ERR_OK : err;
 }
 

@@ -11,6 +11,8 @@ struct ops {
 	struct buf openapi;
 	struct flood *flood;
 	struct presence_table *presence;
+	struct retention *retention;
+	struct upkeep *upkeep;
 };
 
 static const struct http_member events_query[] = {
@@ -35,6 +37,11 @@ static const struct http_member audit_query[] = {
 	{.name = NULL},
 };
 
+static const struct http_member backup_body[] = {
+	{"name", HTTP_STRING, false, 1, 100, NULL, "name of the file: letters, digits, dots, dashes; without one it is made from the time"},
+	{.name = NULL},
+};
+
 const struct http_route ops_routes[] = {
 	{HTTP1_GET, "/v1/ws", ROLE_VIEWER, HTTP_UPGRADE | HTTP_OPEN | HTTP_AGENT_OK, NULL,
 	 "Opens a WebSocket that speaks guild.v1; signs in by header or first message.", NULL, NULL, NULL, 101, socket_handle},
@@ -46,6 +53,15 @@ const struct http_route ops_routes[] = {
 	 audit_query, "list:audit_entry", 200, audit_list_handle},
 	{HTTP1_GET, "/v1/audit/verify", ROLE_ADMIN, 0, "read", "Walks the audit log and names the first bad entry.", NULL, NULL,
 	 "audit_report", 200, audit_verify_handle},
+	{HTTP1_POST, "/v1/backup", ROLE_OPERATOR, HTTP_BODY_OPTIONAL, "backup",
+	 "Begins to copy the store into backups/NAME of the server's data directory, and to check the copy.", backup_body, NULL, "backup", 202,
+	 upkeep_backup_post},
+	{HTTP1_GET, "/v1/backup", ROLE_OPERATOR, 0, "backup", "How the backup begun last is getting on.", NULL, NULL, "backup", 200,
+	 upkeep_backup_get},
+	{HTTP1_POST, "/v1/verify", ROLE_ADMIN, 0, "verify", "Begins to check that the store holds together.", NULL, NULL, "verification", 202,
+	 upkeep_verify_post},
+	{HTTP1_GET, "/v1/verify", ROLE_ADMIN, 0, "verify", "How the check begun last is getting on, and what it found.", NULL, NULL,
+	 "verification", 200, upkeep_verify_get},
 	{HTTP1_GET, "/healthz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "Says how the server is; more to admins.", NULL, NULL, "health",
 	 200, health_handle},
 	{HTTP1_GET, "/readyz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "503 while degraded or stopping.", NULL, NULL, "health", 200,
@@ -67,10 +83,22 @@ enum err ops_create(struct guild *guild, struct ops **out)
 	enum err err = openapi_render(http_server_routes(guild->http), &ops->openapi);
 	err = err == ERR_OK ? flood_create(guild, &ops->flood) : err;
 	err = err == ERR_OK ? presence_create(guild, &ops->presence) : err;
+	err = err == ERR_OK ? retention_create(guild, &ops->retention) : err;
+	err = err == ERR_OK ? upkeep_create(guild, &ops->upkeep) : err;
 	if (err != ERR_OK) {
 		ops_destroy(guild, out);
 	}
 	return err;
+}
+
+void ops_start(struct ops *ops, const struct generation *generation)
+{
+	retention_start(ops->retention, generation);
+}
+
+struct upkeep *ops_upkeep(struct ops *ops)
+{
+	return ops->upkeep;
 }
 
 struct presence_table *ops_presence(struct ops *ops)
@@ -94,6 +122,8 @@ void ops_destroy(struct guild *guild, struct ops **ops)
 	if (*ops != NULL) {
 		flood_destroy(guild, &(*ops)->flood);
 		presence_destroy(&(*ops)->presence);
+		retention_destroy(guild, &(*ops)->retention);
+		upkeep_destroy(&(*ops)->upkeep);
 		buf_fini(&(*ops)->openapi);
 		mem_free(*ops);
 		*ops = NULL;

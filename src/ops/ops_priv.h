@@ -39,6 +39,24 @@ void flood_destroy(struct guild *guild, struct flood **flood);
 /* On loop. action is static text. */
 void flood_count(struct flood *flood, struct loop *loop, const struct caller *caller, const char *action);
 
+/* ---- retention.c: erasing what was kept long enough ---- */
+struct retention;
+enum err retention_create(struct guild *guild, struct retention **out) MUST_USE;
+/* The loops have ended. */
+void retention_destroy(struct guild *guild, struct retention **retention);
+void retention_start(struct retention *retention, const struct generation *generation);
+
+/* ---- upkeep.c: backup and check of a running server ---- */
+struct upkeep;
+enum err upkeep_create(struct guild *guild, struct upkeep **out) MUST_USE;
+/* Stops what is under way. */
+void upkeep_destroy(struct upkeep **upkeep);
+struct upkeep *ops_upkeep(struct ops *ops);
+void upkeep_backup_get(struct http_request *request, void *ctx);
+void upkeep_backup_post(struct http_request *request, void *ctx);
+void upkeep_verify_get(struct http_request *request, void *ctx);
+void upkeep_verify_post(struct http_request *request, void *ctx);
+
 /* ---- openapi.c: pure ---- */
 /* The OpenAPI 3.1 document of all rows. ERR_LIMIT. */
 enum err openapi_render(const struct http_route *const *tables, struct buf *out) MUST_USE;
