@@ -112,8 +112,15 @@ static enum err history_row(const struct log_row *row, void *arg)
 static enum err history_warm(struct command_runner *runner, struct db *db, int64_t newest)
 {
 	int64_t from = newest > LIMIT_HISTORY_WARM_ROWS ? newest - LIMIT_HISTORY_WARM_ROWS : 0;
+	int64_t gone;
+	enum err err = log_events_gone(db, &gone);
+	if (err != ERR_OK) {
+		return err;
+	}
+	/* Of what is no longer kept the store says so to who asks. */
+	from = from > gone ? from : gone < newest ? gone : newest;
 	bus_history_start(runner->options.history, from);
-	enum err err = log_read(db, from, LIMIT_HISTORY_WARM_ROWS, history_row, runner);
+	err = log_read(db, from, LIMIT_HISTORY_WARM_ROWS, history_row, runner);
 	bus_history_passed(runner->options.history, newest);
 	return err;
 }

@@ -489,7 +489,7 @@ static void hole_put(struct catchup *catchup, int64_t from, int64_t to)
 	catchup->hole_to = to;
 }
 
-/* On a reader. Rows are numbered without holes: where one is missing, it is not kept any more (events that are not kept: catchup_read). The cursor ends at the last row seen, so that
+/* On a reader. Rows are numbered without holes: where one is missing, it is not kept any more. The cursor ends at the last row seen, so that
  * the next query goes on behind it. */
 static enum err read_row(const struct log_row *row, void *arg)
 {
