@@ -251,7 +251,23 @@ static enum err put_in_place(const char *fresh, const char *path, char *detail)
 	return ERR_OK;
 }
 
-static enum err new_epoch(const char *fresh, const char *dir, char *detail)
+/* A backup of an earlier schema is brought to this one's, without another copy, and only then checked whole. */
+static enum err migrate(struct progress *progress, const char *fresh, struct db *db, char *detail)
+{
+	char copy[4400];
+	int64_t version;
+	enum err err = db_version(db, fresh, &version, detail);
+
+	if (err || version == db_version_newest()) {
+		return err;
+	}
+	err = db_migrate(db, fresh, detail);
+	snprintf(copy, sizeof(copy), "%s.bak-%lld", fresh, (long long)version);
+	unlink(copy);
+	return err ? err : copy_verify(progress, db, detail);
+}
+
+static enum err new_epoch(struct progress *progress, const char *fresh, const char *dir, char *detail)
 {
 	struct generation generation;
 	struct db *db;
@@ -261,7 +277,8 @@ static enum err new_epoch(const char *fresh, const char *dir, char *detail)
 	if (err) {
 		return err;
 	}
-	err = generation_start(db, dir, env_real(), true, &generation, &renewed, detail);
+	err = migrate(progress, fresh, db, detail);
+	err = err ? err : generation_start(db, dir, env_real(), true, &generation, &renewed, detail);
 	db_close(&db);
 	return err ? err : db_backup_fold(fresh, detail);
 }
@@ -280,9 +297,9 @@ static int restore_into(struct cli *cli, const char *dir, const char *path)
 	}
 	progress.signals = cli_signals_open();
 	err = db_backup_make(&backup, detail);
+	err = err ? err : new_epoch(&progress, fresh, dir, detail);
 	cli_signals_close(&progress.signals);
 	cli_progress(&cli->term, NULL);
-	err = err ? err : new_epoch(fresh, dir, detail);
 	err = err ? err : put_in_place(fresh, path, detail);
 	if (err) {
 		unlink(fresh);

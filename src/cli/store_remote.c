@@ -33,7 +33,8 @@ int cli_verify_print(struct cli *cli, struct str text)
 			printf("%s%-4s%s %.*s (%.*s)%s\n", cli_style(term, bad ? CLI_RED : CLI_PLAIN), state_mark(state),
 			       cli_style(term, CLI_PLAIN), STR_FMT(cli_text(cli, json_member(check, STR("text")))),
 			       STR_FMT(cli_text(cli, json_member(check, STR("rows")))),
-			       str_eq(state, STR("left_out")) ? ": left out while a server runs; a backup is checked for it" : "");
+			       !str_eq(state, STR("left_out")) ? "" : i == 0 ? ": left out while a server runs; a backup is checked for it" :
+			       ": left out in a store of an earlier schema");
 		}
 		if (bad && !first.at) {
 			first = arena_format(&cli->arena, "%.*s: %.*s", STR_FMT(cli_text(cli, json_member(check, STR("text")))),

@@ -80,6 +80,8 @@ enum err db_migrate(struct db *db, const char *path, char *detail) MUST_USE;
 
 /* The file's version; ERR_CORRUPT for files of other programs, ERR_NEWER for those of newer versions of this one. */
 enum err db_version(struct db *db, const char *path, int64_t *version, char *detail) MUST_USE;
+/* That of a file after db_migrate. */
+int64_t db_version_newest(void);
 
 /* Exclusive hold of a data directory: creates DIR (0700) and DIR/guild.lock. ERR_IN_USE names the holder's pid in detail. */
 struct db_dir;

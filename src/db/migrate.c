@@ -61,7 +61,7 @@ static int64_t number_of(const struct sql_text *step)
 	return (int64_t)number;
 }
 
-static int64_t newest(void)
+int64_t db_version_newest(void)
 {
 	int64_t last = 0;
 	for (const struct sql_text *step = sql_texts; step->name != NULL; step++) {
@@ -92,11 +92,11 @@ enum err db_version(struct db *db, const char *path, int64_t *version, char *det
 			 STR_FMT(db_path_shown(path)));
 		return ERR_CORRUPT;
 	}
-	if (*version > newest()) {
+	if (*version > db_version_newest()) {
 		snprintf(detail, DB_DETAIL_BYTES,
 			 "the file %.*s was written by a newer version of guild (schema %lld, this one knows %lld); "
 			 "start that version",
-			 STR_FMT(db_path_shown(path)), (long long)*version, (long long)newest());
+			 STR_FMT(db_path_shown(path)), (long long)*version, (long long)db_version_newest());
 		return ERR_NEWER;
 	}
 	return ERR_OK;
@@ -160,7 +160,7 @@ enum err db_migrate(struct db *db, const char *path, char *detail)
 {
 	int64_t version = 0;
 	enum err err = db_version(db, path, &version, detail);
-	if (err == ERR_OK && version != 0 && version < newest()) {
+	if (err == ERR_OK && version != 0 && version < db_version_newest()) {
 		err = keep_copy(db, path, version, detail);
 	}
 	for (const struct sql_text *step = sql_texts; step->name != NULL && err == ERR_OK; step++) {

@@ -93,7 +93,13 @@ static enum err pages_copy(const struct db_backup *backup, struct target *target
 			return ERR_CANCELLED;
 		}
 	}
-	return code == SQLITE_DONE ? ERR_OK : target_fault(target, code, detail);
+	if (code == SQLITE_DONE) {
+		return ERR_OK;
+	}
+	/* Only now does the driver tell what the system said. */
+	(void)sqlite3_backup_finish(target->copier);
+	target->copier = NULL;
+	return target_fault(target, code, detail);
 }
 
 /* The copy says of itself that it has a write-ahead log, as the store has; as one file it has none. */

@@ -37,7 +37,7 @@ struct verify_result {
 	char bad[256];           /* the first thing that does not hold */
 };
 struct verify;
-/* at_rest: nobody writes, so that the file itself is walked too. */
+/* at_rest: nobody writes, so that the file itself is walked too. Of a store of an earlier schema nothing else is looked at. */
 enum err verify_create(struct db *db, bool at_rest, struct verify **out) MUST_USE;
 /* Asked now and then during a step that takes long; false stops it with ERR_CANCELLED. */
 void verify_go_on_set(struct verify *verify, bool (*go_on)(void *arg), void *arg);
