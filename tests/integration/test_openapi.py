@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+from support.harness import wait_for
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 PYTHON = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list, "null": type(None)}
@@ -216,6 +217,10 @@ def compare_server(document, server, user):
     for client in (server, user):
         assert document.reply(client, "GET", "/v1/audit", query="?limit=100")["items"]
     document.reply(server, "GET", "/v1/audit/verify")
+    document.reply(server, "GET", "/v1/verify")
+    for path in ("/v1/backup", "/v1/verify"):
+        document.reply(server, "POST", path)
+        wait_for(lambda path=path: document.reply(server, "GET", path)["state"] == "done", f"the end of {path}")
     assert document.reply(user, "GET", "/v1/policy", query="?limit=2")["has_more"]
     document.reply(user, "POST", "/v1/events", {"type": "x.test", "topics": ["room"], "data": {"a": [1]}})
 
