@@ -50,6 +50,11 @@ def lifecycle(verb, before=()):
     return make
 
 
+def when_idle(server, path):
+    """Only one at a time is made."""
+    return wait_for(lambda: server.get(path).ok(200)["state"] != "running", f"the end of {path}")
+
+
 # How to call each POST of openapi.json that takes a key: path and body.
 CALLS = {
     "/v1/chat": lambda s: ("/v1/chat", {"message": "hello", "stream": False}),
@@ -72,6 +77,8 @@ CALLS = {
     "/v1/posts/{id}/replies": lambda s: (f"/v1/posts/{s.post('/v1/posts', {'content': 'p'}).ok(201)['id']}/replies", {"content": "a reply"}),
     "/v1/channels": lambda s: ("/v1/channels", {"name": f"c{fresh()}"}),
     "/v1/direct-messages": lambda s: ("/v1/direct-messages", {"to_user_id": s.second_user("member").id, "content": "hello"}),
+    "/v1/backup": lambda s: when_idle(s, "/v1/backup") and ("/v1/backup", {"name": f"b{fresh()}"}),
+    "/v1/verify": lambda s: when_idle(s, "/v1/verify") and ("/v1/verify", None),
     "/v1/direct-messages/read": lambda s: message_to_me(s) and ("/v1/direct-messages/read", {}),
     "/v1/direct-messages/{id}/read": lambda s: (f"/v1/direct-messages/{message_to_me(s)}/read", None),
 }
