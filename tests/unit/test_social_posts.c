@@ -350,7 +350,7 @@ static void on_outcome(void *ctx, int status, struct str content_type, struct st
 {
 	struct outcome *outcome = ctx;
 	outcome->status = status;
-	outcome->body = strndup(body.at != NULL ? body.at : "", body.len);
+	outcome->body = text_copy(body);
 }
 
 /* Asks n times before the writer takes anything, so that all are in one batch. between: a further job of that batch. */
