@@ -112,7 +112,9 @@ static void dispatch_run(struct loop_note *note, struct loop *loop)
 	struct http_local_sink sink = {on_reply, on_begin, on_bytes, on_end, call};
 	const struct principal *principal = identity_principal(guild->identity, call->sim->actors[call->actor].principal);
 	struct caller caller;
-	check(principal != NULL);
+	if (principal == NULL) {
+		sim_fail(call->sim, "%s was acknowledged and is not there", call->sim->actors[call->actor].name);
+	}
 	identity_caller(principal, &caller);
 	struct http_local_call local = {.method = str_of(call->method), .target = str_of(call->target), .body = buf_str(&call->body),
 		.accept = call->stream ? STR("text/event-stream") : STR("application/json"), .idempotency_key = str_of(call->key)};
@@ -152,6 +154,10 @@ struct sim_call *sim_call_send(
 	sse_init(&call->sse, BODY_BYTES_MAX);
 	if (body != NULL) {
 		buf_put_str(&call->body, str_of(body));
+	}
+	bool makes = deed == DEED_POST || deed == DEED_REPLY || deed == DEED_TELL || deed == DEED_CHANNEL || deed == DEED_CHAT;
+	if (makes && sim_chance(&sim->work, 60)) {
+		snprintf(call->key, sizeof(call->key), "key-%llu", (unsigned long long)call->number);
 	}
 	list_init(&call->link);
 	list_push(&sim->calls, &call->link);
@@ -194,6 +200,23 @@ int sim_calls_open(const struct sim *sim)
 		count += container_of(at, struct sim_call, link)->deed != DEED_LISTEN;
 	}
 	return count;
+}
+
+void sim_call_keep(struct sim_call *call)
+{
+	struct sim *sim = call->sim;
+	bool fits = call->body.len < sizeof(sim->repeats_kept[0].body) && strlen(call->target) < sizeof(sim->repeats_kept[0].target);
+	bool lost = call->status == 0 || call->status >= 500;
+	/* A refusal is not kept: the next try might be taken. */
+	if (call->key[0] == '\0' || !fits || (call->status >= 400 && !lost) || !sim_chance(&sim->work, lost ? 80 : 15)) {
+		return;
+	}
+	bool full = sim->repeat_count == SIM_REPEATS;
+	struct sim_repeat *kept = &sim->repeats_kept[full ? (int)sim_draw(&sim->work, SIM_REPEATS) : sim->repeat_count++];
+	*kept = (struct sim_repeat){call->deed, call->actor, call->subject, call->other, call->stream, "", "", ""};
+	memcpy(kept->key, call->key, sizeof(kept->key));
+	memcpy(kept->target, call->target, strlen(call->target));
+	memcpy(kept->body, call->body.at, call->body.len);
 }
 
 /* ---- the end of a life ---- */

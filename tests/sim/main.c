@@ -5,7 +5,6 @@
  *   sim [--from S] [--seeds N] [--seconds T] [--twice K]
  *                                               N seeds from S on (0: as long as there is time), the first K of them twice
  */
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -61,24 +60,28 @@ static void run(uint64_t seed, bool print, uint8_t hash[HASH_SHA256_BYTES])
 	sim_open(s, seed, print);
 	sim_work_setup(s);
 	uint64_t deeds = 50 + sim_draw(&s->order, 350);
-	uint32_t crash_every = sim_chance(&s->order, 40) ? 0 : 500U << sim_draw(&s->order, 4);
+	uint32_t crash_every = sim_chance(&s->order, 40) ? 0 : 200U << sim_draw(&s->order, 5);
 	for (uint64_t at = s->calls_made; s->calls_made < at + deeds;) {
 		if (!sim_step(s)) {
 			sim_fail(s, "nobody has anything to do");
 		}
+		sim_disk_step(s, false);
 		if (crash_every == 0 || sim_draw(&s->order, crash_every) != 0) {
 			continue;
 		}
 		uint32_t how = sim_draw(&s->order, 100);
-		if (how < 35) {
+		if (how < 20) {
 			sim_crash(s);
-		} else if (how < 50) {
+		} else if (how < 30) {
 			sim_restart(s);
+		} else if ((how < 55 && sim_disk_power_off(s)) || (how < 75 && sim_disk_trouble(s))) {
+			continue;
 		} else {
 			s->crash_reading = -(int)(1 + sim_draw(&s->order, CRASH_READINGS));
 		}
 	}
 	s->crash_reading = 0;
+	sim_disk_step(s, true);
 	rest(s);
 	sim_work_view_all(s);
 	rest(s);
@@ -92,11 +95,12 @@ static void report(uint64_t seed, const uint8_t hash[HASH_SHA256_BYTES])
 	const struct sim *s = &sim;
 	hash_hex(hash, HASH_SHA256_BYTES, hex);
 	printf("seed %llu: %.16s, %llu steps, %.0f s, %llu calls (%llu ok, %llu refused, %llu lost), %llu frames, %llu events, %llu crashes (%llu in a "
-	       "transaction), %llu restarts\n",
+	       "transaction), %llu losses of power, %llu restarts, %llu troubles of the disk, %llu repeats\n",
 		(unsigned long long)seed, hex, (unsigned long long)s->step, (double)s->now_us / 1e6, (unsigned long long)s->calls_made,
 		(unsigned long long)s->answers_ok, (unsigned long long)s->answers_refused, (unsigned long long)s->answers_lost,
 		(unsigned long long)s->stream_events, (unsigned long long)s->bus_events, (unsigned long long)s->crashes,
-		(unsigned long long)s->crashes_inside, (unsigned long long)s->restarts);
+		(unsigned long long)s->crashes_inside, (unsigned long long)s->losses, (unsigned long long)s->restarts, (unsigned long long)s->troubles,
+		(unsigned long long)s->repeats);
 	fflush(stdout);
 }
 

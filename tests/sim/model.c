@@ -97,14 +97,26 @@ static void must_see(struct sim_call *call, int post, const char *what)
 
 /* ---- replies ---- */
 
-static void id_keep(struct sim *sim, char out[SIM_ID])
+/* The id of what was made; the same one for all who ask under one key. */
+static void id_keep(struct sim_call *call, char out[SIM_ID])
 {
-	snprintf(out, SIM_ID, "%s", sim_text(sim, json_root(&sim->doc), "id"));
+	const char *id = sim_text(call->sim, json_root(&call->sim->doc), "id");
+	if (out[0] != '\0' && strcmp(out, id) != 0) {
+		sim_fail(call->sim, "#%llu: asked again under its key it is %s, and was %s", (unsigned long long)call->number, id, out);
+	}
+	snprintf(out, SIM_ID, "%s", id);
 }
 
 static enum sim_known known_of(int status)
 {
 	return status >= 200 && status < 300 ? KNOWN_YES : status >= 400 && status < 500 ? KNOWN_NO : KNOWN_MAYBE;
+}
+
+/* What the answer says of whether it was done, with what is known already. */
+static enum sim_known known_made(const struct sim_call *call, enum sim_known before)
+{
+	enum sim_known known = known_of(call->status);
+	return before == KNOWN_YES || (call->repeated && known != KNOWN_YES) ? before : known;
 }
 
 static void must_be_refused(struct sim_call *call, const char *what)
@@ -117,9 +129,12 @@ static void must_be_refused(struct sim_call *call, const char *what)
 static void on_post(struct sim_call *call)
 {
 	struct sim_post *post = &call->sim->posts[call->subject];
-	post->there = known_of(call->status);
-	if (post->there == KNOWN_YES) {
-		id_keep(call->sim, post->id);
+	bool known = post->there == KNOWN_YES;
+	post->there = known_made(call, post->there);
+	if (known_of(call->status) == KNOWN_YES) {
+		id_keep(call, post->id);
+	}
+	if (post->there == KNOWN_YES && !known) {
 		for (int i = 0; i < SIM_ACTORS; i++) {
 			for (int j = 0; j < SIM_EMOJI; j++) {
 				post->reaction[i][j] = KNOWN_NO;
@@ -148,10 +163,11 @@ static void on_delete(struct sim_call *call)
 static void on_channel(struct sim_call *call)
 {
 	struct sim_channel *channel = &call->sim->channels[call->subject];
-	channel->there = known_of(call->status);
-	if (channel->there == KNOWN_YES) {
-		id_keep(call->sim, channel->id);
-		channel->member[channel->by] = KNOWN_YES;
+	bool known = channel->there == KNOWN_YES;
+	channel->there = known_made(call, channel->there);
+	if (known_of(call->status) == KNOWN_YES) {
+		id_keep(call, channel->id);
+		channel->member[channel->by] = known ? channel->member[channel->by] : KNOWN_YES;
 	}
 }
 
@@ -169,9 +185,9 @@ static void on_membership(struct sim_call *call)
 static void on_tell(struct sim_call *call)
 {
 	struct sim_told *told = &call->sim->told[call->subject];
-	told->there = known_of(call->status);
-	if (told->there == KNOWN_YES) {
-		id_keep(call->sim, told->id);
+	told->there = known_made(call, told->there);
+	if (known_of(call->status) == KNOWN_YES) {
+		id_keep(call, told->id);
 	}
 	must_be_refused(call, "a direct message");
 }
@@ -239,7 +255,7 @@ static void on_read(struct sim_call *call)
 	if (sees != (enum sim_known)call->other) {
 		return;
 	}
-	if (sees == KNOWN_NO && call->status != 404) {
+	if (sees == KNOWN_NO && call->status == 200) {
 		sim_fail(sim, "#%llu: post %d is shown to %s", (unsigned long long)call->number, call->subject, sim->actors[call->actor].name);
 	}
 	if (sees == KNOWN_YES && post->there == KNOWN_YES && post->deleted == KNOWN_NO && call->status == 404) {
@@ -256,11 +272,16 @@ static void on_chat(struct sim_call *call)
 	const char *execution = sim_text(sim, root, "execution_id");
 	bool stable = sim_level_stable(level, call->level_version);
 	bool governed = call->status == 403 && strcmp(sim_text(sim, root, "code"), "governance_blocked") == 0;
+	if (execution[0] != '\0' && chat->execution[0] != '\0' && strcmp(execution, chat->execution) != 0) {
+		sim_fail(sim, "#%llu: run %d is %s, and was %s", (unsigned long long)call->number, call->subject, execution, chat->execution);
+	}
 	if (execution[0] != '\0') {
 		snprintf(chat->execution, sizeof(chat->execution), "%s", execution);
-		snprintf(chat->session, sizeof(chat->session), "%s", sim_text(sim, root, "session_id"));
+		if (chat->session[0] == '\0') {
+			snprintf(chat->session, sizeof(chat->session), "%s", sim_text(sim, root, "session_id"));
+		}
 		chat->there = KNOWN_YES;
-	} else if (chat->there == KNOWN_MAYBE && known_of(call->status) == KNOWN_NO) {
+	} else if (chat->there == KNOWN_MAYBE && !call->repeated && known_of(call->status) == KNOWN_NO) {
 		chat->there = KNOWN_NO;
 	}
 	if (stable && call->status == 200 && level->value == 1) {
@@ -309,12 +330,14 @@ void sim_model_reply(struct sim_call *call)
 		sim_fail(sim, "#%llu: answered 500", (unsigned long long)call->number);
 	}
 	on[call->deed](call);
+	sim_call_keep(call);
 }
 
 void sim_model_lost(struct sim_call *call)
 {
 	call->sim->answers_lost++;
 	call->status = 0;
+	sim_call_keep(call);
 	/* What was under way may have come to be, or not. */
 	switch (call->deed) {
 	case DEED_REACT:
@@ -489,4 +512,5 @@ void sim_model_stream_end(struct sim_call *call)
 		sim_fail(call->sim, "#%llu: the stream ends without its terminal event", (unsigned long long)call->number);
 	}
 	call->sim->answers_ok++;
+	sim_call_keep(call);
 }

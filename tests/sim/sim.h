@@ -62,6 +62,7 @@ struct sim_call {
 	struct sse sse;
 	/* what the model knows it by */
 	int subject, other;
+	bool repeated;              /* under a key that was used: a refusal says nothing of the first one */
 	int64_t level_version;      /* of the level it depends on; -1: that was changing when it was sent */
 	int64_t seq, epoch;         /* of a stream: the last one given */
 	bool ended;                 /* of a stream: its terminal event came */
@@ -83,6 +84,8 @@ void sim_calls_hang_up(struct sim *sim);
 /* Parses text into sim->doc, until the next one. False: it is no JSON. */
 bool sim_parse(struct sim *sim, struct str text);
 void sim_calls_free(struct sim *sim);
+/* Some of what was sent under a key is kept, to be sent again: call it when the answer is there, or lost. */
+void sim_call_keep(struct sim_call *call);
 /* Member of the last parsed text as a NUL-terminated copy; "" when it is not there. */
 const char *sim_text(struct sim *sim, struct json value, const char *name);
 
@@ -146,6 +149,15 @@ struct sim_listener {
 	bool gap;
 };
 
+/* Something sent under a key, to be sent again under it: done once, and the first answer's object is that of each answer. */
+struct sim_repeat {
+	enum sim_deed deed;
+	int actor, subject, other;
+	bool stream;
+	char key[24], target[128], body[512];
+};
+enum { SIM_REPEATS = 32 };
+
 struct sim_provider;
 
 struct sim {
@@ -169,6 +181,7 @@ struct sim {
 	/* a crash inside the writer's turn: at this reading of the clock, 0: none */
 	int crash_reading;
 	bool crash_taken;
+	int trouble_steps;          /* for so long the disk fails */
 	bool stopping;              /* a queued run waits for the next life: its stream may end before it */
 	bool down;                  /* nobody hears anything: between a crash and the next life */
 	struct list calls;
@@ -186,8 +199,11 @@ struct sim {
 	struct sim_chat chats[SIM_CHATS];
 	struct sim_channel channels[SIM_CHANNELS];
 	struct sim_listener listeners[SIM_LISTENERS];
+	struct sim_repeat repeats_kept[SIM_REPEATS];
+	int repeat_count;
 	int post_count, told_count, chat_count, channel_count, listener_count;
-	uint64_t deeds[DEED_COUNT], answers_ok, answers_refused, answers_lost, stream_events, bus_events, crashes, crashes_inside, restarts;
+	uint64_t deeds[DEED_COUNT], answers_ok, answers_refused, answers_lost;
+	uint64_t stream_events, bus_events, crashes, crashes_inside, restarts, losses, troubles, repeats;
 };
 
 /* ---- world.c: time, order, lives ---- */
@@ -197,10 +213,24 @@ void sim_close(struct sim *sim, uint8_t hash[HASH_SHA256_BYTES]);
 bool sim_step(struct sim *sim);
 /* The process dies and another one opens what it left. */
 void sim_crash(struct sim *sim);
+/* The power is gone: what was not synced is there in part. */
+void sim_power_loss(struct sim *sim);
 /* The process stops as it should, and another one starts. */
 void sim_restart(struct sim *sim);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- disk.c: nothing of it in builds without failpoints, where what asks for it says false ---- */
+/* Before a store is opened, and after it was closed. */
+void sim_disk_arm(struct sim *sim);
+void sim_disk_land(void);
+/* Now, or at one of the next changes of a file. */
+bool sim_disk_power_off(struct sim *sim);
+bool sim_disk_is_dead(void);
+/* From now on some or all writes or syncs fail, for some steps. */
+bool sim_disk_trouble(struct sim *sim);
+/* A step was made; over: the disk is well from now on, and has power. */
+void sim_disk_step(struct sim *sim, bool over);
 
 /* ---- provider.c: answers, delays, cuts, errors, silence ---- */
 struct sim_provider *sim_provider_create(struct sim *sim);

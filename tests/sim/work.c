@@ -400,11 +400,28 @@ static void do_read(struct sim *sim, int actor)
 	}
 }
 
+/* The same again, whether its answer came or was lost. */
+static void do_repeat(struct sim *sim, int actor)
+{
+	if (sim->repeat_count == 0) {
+		return;
+	}
+	const struct sim_repeat *kept = &sim->repeats_kept[sim_draw(&sim->work, (uint32_t)sim->repeat_count)];
+	(void)actor;
+	struct sim_call *call = sim_call_send(sim, kept->actor, kept->deed, "POST", kept->body, "%s", kept->target);
+	memcpy(call->key, kept->key, sizeof(call->key));
+	call->stream = kept->stream;
+	call->subject = kept->subject;
+	call->other = kept->other;
+	call->repeated = true;
+	sim->repeats++;
+}
+
 void sim_work_deed(struct sim *sim, int actor)
 {
 	static void (*const deeds[])(struct sim *, int) = {do_chat, do_chat, do_chat, do_run, do_run, do_run, do_post, do_post, do_post,
 		do_reply, do_reply, do_react, do_react, do_react, do_delete, do_channel, do_membership, do_membership, do_tell, do_tell,
-		do_listen, do_listen, do_listen, do_level, do_role, do_decide, do_decide, do_read, do_read, do_read};
+		do_listen, do_listen, do_listen, do_repeat, do_repeat, do_level, do_role, do_decide, do_decide, do_read, do_read, do_read};
 	deeds[sim_draw(&sim->work, sizeof(deeds) / sizeof(deeds[0]))](sim, actor);
 	/* Some do several things at once. */
 	sim->actors[actor].next_us = sim->now_us + (sim_chance(&sim->work, 30) ? 0 : (int64_t)sim_draw(&sim->work, sim->pause_us));

@@ -1,6 +1,6 @@
 /* world.c - the clock, the order of steps, the lives of one guild, and the trace. */
+#include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,8 +14,9 @@
 #include "social/social.h"
 
 #define WALL_START_US INT64_C(1790000000000000)
-#define STOP_ROUNDS 1000
-#define STOP_ROUND_US 10000
+/* Longer than a run may take: a store that does not commit is tried for as long. */
+#define STOP_ROUNDS 4000
+#define STOP_ROUND_US 50000
 
 static void life_open(struct sim *sim);
 static void life_end(struct sim *sim);
@@ -116,8 +117,8 @@ _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fprintf(stderr, "\nsim: the store is in %s; again with the whole trace: sim --seed %llu --trace\n", sim->dir,
-		(unsigned long long)sim->seed);
+	fprintf(stderr, "\nsim: the store is in %s; again with the whole trace: %s --seed %llu --trace\n", sim->dir,
+		program_invocation_name, (unsigned long long)sim->seed);
 	exit(1);
 }
 
@@ -170,6 +171,7 @@ static void life_open(struct sim *sim)
 		{"store.checkpoint", "1m"}, {"execution.total_timeout", "120"}, {"execution.keep_finished", "5"},
 		{"execution.session_queue", "3"}, {"store.durability", sim->seed % 3 == 0 ? "durable" : "relaxed"}};
 	char *const no_environment[] = {NULL};
+	sim_disk_arm(sim);
 	enum err err = config_load(&sim->config, NULL, no_environment, flags, sizeof(flags) / sizeof(flags[0]), detail);
 	err = err == ERR_OK ? guild_create_in(&sim->env, &sim->config, false, &sim->guild, token, detail) : err;
 	if (err != ERR_OK) {
@@ -243,19 +245,25 @@ static void life_end(struct sim *sim)
 	sim_provider_destroy(&sim->provider);
 	config_fini(&sim->config);
 	sim_calls_free(sim);
+	sim_disk_land();
 	sim->down = false;
 }
 
-static void life_next(struct sim *sim, const char *to)
+static void life_next(struct sim *sim)
 {
-	dir_remove(sim->dir);
-	snprintf(sim->dir, sizeof(sim->dir), "%.90s", to);
 	sim->life++;
 	sim->crash_taken = false;
 	sim->crash_reading = 0;
 	/* Another machine's uptime. */
 	sim->now_us += 1000000;
 	life_open(sim);
+}
+
+/* The next life is in the copy. */
+static void dir_move(struct sim *sim, const char *to)
+{
+	dir_remove(sim->dir);
+	snprintf(sim->dir, sizeof(sim->dir), "%.90s", to);
 }
 
 static void next_dir(const struct sim *sim, char out[128])
@@ -278,7 +286,19 @@ void sim_crash(struct sim *sim)
 	sim_calls_mute(sim);
 	life_stop(sim);
 	life_end(sim);
-	life_next(sim, to);
+	dir_move(sim, to);
+	life_next(sim);
+}
+
+void sim_power_loss(struct sim *sim)
+{
+	sim_trace(sim, "loss of power");
+	sim->losses++;
+	sim->down = true;
+	sim_calls_mute(sim);
+	life_stop(sim);
+	life_end(sim);
+	life_next(sim);
 }
 
 void sim_restart(struct sim *sim)
@@ -287,6 +307,7 @@ void sim_restart(struct sim *sim)
 	next_dir(sim, to);
 	sim_trace(sim, "stop");
 	sim->restarts++;
+	sim_disk_step(sim, true);
 	sim_calls_hang_up(sim);
 	sim->stopping = true;
 	life_stop(sim);
@@ -295,9 +316,11 @@ void sim_restart(struct sim *sim)
 		sim_fail(sim, "a stop leaves %d calls without an answer", sim_calls_open(sim));
 	}
 	sim->down = true;
+	/* Who stops in order has synced what it closes, or the next one recovers it from the log. */
 	life_end(sim);
 	dir_copy(sim, to);
-	life_next(sim, to);
+	dir_move(sim, to);
+	life_next(sim);
 }
 
 static void chance_open(struct sim *sim, uint64_t seed)
@@ -408,7 +431,9 @@ static void turn(struct sim *sim, int who)
 		}
 		(void)writer_turn(guild->writer);
 		/* Not so many readings in that turn: then it dies at its end. */
-		if (sim->crash_reading > 0 || sim->crash_taken) {
+		if (sim_disk_is_dead()) {
+			sim_power_loss(sim);
+		} else if (sim->crash_reading > 0 || sim->crash_taken) {
 			sim->crash_reading = 0;
 			sim_crash(sim);
 		}
