@@ -224,14 +224,24 @@ void command_unreserve(struct command_runner *runner)
 
 enum err command_run_now(struct command *command)
 {
-	command->job.home = NULL;
-	enum err err = command_submit(command, false);
-	if (err != ERR_OK) {
-		return err;
+	return command_run_all(&command, 1);
+}
+
+enum err command_run_all(struct command *const *commands, size_t count)
+{
+	enum err err = ERR_OK;
+	size_t pushed = 0;
+	while (err == ERR_OK && pushed < count) {
+		commands[pushed]->job.home = NULL;
+		err = command_submit(commands[pushed], false);
+		pushed += err == ERR_OK;
 	}
-	while (writer_turn(command->runner->writer)) {
+	while (pushed > 0 && writer_turn(commands[0]->runner->writer)) {
 	}
-	return command->result;
+	for (size_t i = 0; err == ERR_OK && i < pushed; i++) {
+		err = commands[i]->result;
+	}
+	return err;
 }
 
 int64_t command_process(const struct command_runner *runner)

@@ -108,6 +108,8 @@ enum err command_reserve(struct command_runner *runner) MUST_USE;
 void command_unreserve(struct command_runner *runner);
 /* Runs a command to its commit on the calling thread, before the writer's thread runs (first start, recovery). */
 enum err command_run_now(struct command *command) MUST_USE;
+/* The same with several of them, which share transactions (at most LIMIT_WRITER_BATCH). The first error; the others ran. */
+enum err command_run_all(struct command *const *commands, size_t count) MUST_USE;
 
 /* ---- in apply ---- */
 

@@ -1,6 +1,7 @@
 /* engine_recover.c - what a process that ended left behind: running ones are settled, queued ones get their turn. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "execution/execution_priv.h"
 
 struct open_list {
@@ -9,9 +10,16 @@ struct open_list {
 	bool running_only; /* as they are now: settling one gives the next queued one its turn */
 };
 
+/* Runs that share a transaction: one sync of the disk for all of them. */
+struct settling {
+	struct arena arenas[LIMIT_RECOVER_RUNS];
+	struct command *commands[LIMIT_RECOVER_RUNS];
+};
+
 static enum err open_add(const struct turn *turn, void *arg);
 static enum err open_read(struct db *db, struct open_list *list);
-static enum err settle_one(struct engine *engine, int64_t id);
+static enum err settle_all(struct engine *engine, const struct open_list *list);
+static enum err settle_some(struct engine *engine, struct settling *settling, const int64_t *ids, size_t count, size_t *done);
 static enum err revive_one(struct engine *engine, int64_t id);
 
 enum err engine_recover(struct engine *engine)
@@ -20,8 +28,8 @@ enum err engine_recover(struct engine *engine)
 	struct db *db = writer_db(guild->writer);
 	struct open_list list = {.running_only = true};
 	enum err err = open_read(db, &list);
-	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
-		err = settle_one(engine, list.ids[i]);
+	if (err == ERR_OK) {
+		err = settle_all(engine, &list);
 	}
 	if (err == ERR_OK && list.count > 0) {
 		log_at(LOG_WARN, "recovered", log_i("interrupted", (int64_t)list.count));
@@ -65,16 +73,46 @@ static enum err open_read(struct db *db, struct open_list *list)
 	return turn_each_open(db, open_add, list);
 }
 
-static enum err settle_one(struct engine *engine, int64_t id)
+static enum err settle_all(struct engine *engine, const struct open_list *list)
 {
-	struct arena arena;
-	struct turn turn;
-	arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
-	enum err err = turn_get(writer_db(engine->guild->writer), &arena, id, &turn);
-	if (err == ERR_OK) {
-		err = settle_interrupted(engine->guild, &arena, &turn);
+	struct settling *settling = list->count > 0 ? mem_alloc(sizeof(*settling)) : NULL;
+	enum err err = list->count > 0 && settling == NULL ? ERR_MEMORY : ERR_OK;
+	size_t done = 0;
+	while (err == ERR_OK && done < list->count) {
+		size_t some = 0;
+		err = settle_some(engine, settling, list->ids + done, list->count - done, &some);
+		done += some;
 	}
-	arena_fini(&arena);
+	mem_free(settling);
+	return err;
+}
+
+static enum err settle_some(struct engine *engine, struct settling *settling, const int64_t *ids, size_t count, size_t *done)
+{
+	enum err err = ERR_OK;
+	size_t n = 0;
+	size_t bytes = 0;
+	while (err == ERR_OK && n < count && n < LIMIT_RECOVER_RUNS && bytes < LIMIT_RECOVER_BYTES) {
+		struct arena *arena = &settling->arenas[n];
+		struct turn turn;
+		arena_init(arena, LIMIT_FLOW_ARENA_BYTES);
+		err = turn_get(writer_db(engine->guild->writer), arena, ids[n], &turn);
+		if (err == ERR_OK) {
+			err = settle_interrupted_make(engine->guild, arena, &turn, &settling->commands[n]);
+		}
+		bytes += arena->used_bytes;
+		n++;
+	}
+	if (err == ERR_OK) {
+		err = command_run_all(settling->commands, n);
+	}
+	if (err == ERR_OK) {
+		metric_add(METRIC_EXECUTIONS_RECOVERED, (int64_t)n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		arena_fini(&settling->arenas[i]);
+	}
+	*done = n;
 	return err;
 }
 

@@ -215,8 +215,8 @@ struct settle_output {
 /* In apply: updates turn and session, promotes the next queued turn, appends the closing log row. ERR_CONFLICT: it is settled already,
  * and next_queued is the one that runs now. */
 enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out) MUST_USE;
-/* Settles what a dead process left running (before the writer's thread runs). */
-enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn) MUST_USE;
+/* Makes the command that settles what a dead process left running (before the writer's thread runs). */
+enum err settle_interrupted_make(struct guild *guild, struct arena *arena, const struct turn *turn, struct command **out) MUST_USE;
 
 /* ---- turn_store.c ---- */
 enum err turn_insert(struct db *db, const struct turn *turn) MUST_USE;

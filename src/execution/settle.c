@@ -329,7 +329,7 @@ static void command_finish(struct command *command)
 
 /* ---- recovery ---- */
 
-enum err settle_interrupted(struct guild *guild, struct arena *arena, const struct turn *turn)
+enum err settle_interrupted_make(struct guild *guild, struct arena *arena, const struct turn *turn, struct command **out)
 {
 	struct caller caller = {.principal = turn->owner, .workspace = turn->workspace};
 	const struct principal *principal = identity_principal(guild->identity, turn->owner);
@@ -376,10 +376,6 @@ enum err settle_interrupted(struct guild *guild, struct arena *arena, const stru
 	int64_t now_us = env_wall_us(guild->env);
 	int64_t duration_ms = (now_us - turn->started_at_us) / 1000;
 	input->duration_ms = duration_ms > 0 ? duration_ms : 1;
-	err = texts_fill(guild, arena, &caller, now_us, input);
-	if (err != ERR_OK) {
-		return err;
-	}
-	metric_add(METRIC_EXECUTIONS_RECOVERED, 1);
-	return command_run_now(&settle->base);
+	*out = &settle->base;
+	return texts_fill(guild, arena, &caller, now_us, input);
 }
