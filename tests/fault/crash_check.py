@@ -271,8 +271,9 @@ class Check:
             whole, answer = op.about["script"], (mine[0][3] or "") if mine else ""
             if mine and (answer != whole if mine[0][1] == COMPLETED else not whole.startswith(answer)):
                 self.wrong(f"chat {op.mark} is in state {mine[0][1]} with {answer!r} of {whole!r}", op.mark)
-            if mine and op.status == "streaming:complete" and op.seen[-1][3]["content"] != op.about["script"]:
-                self.wrong(f"chat {op.mark} was told {op.seen[-1][3]['content']!r}", op.mark)
+            frames = op.again or op.seen
+            if mine and op.status == "streaming:complete" and frames[-1][3]["content"] != op.about["script"]:
+                self.wrong(f"chat {op.mark} was told {frames[-1][3]['content']!r}", op.mark)
         begun, ended = (dict(self.rows(f"SELECT execution, count(*) FROM log WHERE execution <> 0 AND outcome {which} GROUP BY execution"))
                         for which in ("= 1", "> 1"))
         for key, status, message, _, _ in rows:
@@ -295,25 +296,26 @@ class Check:
             if op.cycle == self.history.cycle and op.execution and self.turn.get(op.mark):
                 with op.writer.client.events(op.execution, after=0) as stream:
                     whole = stream.collect()
-                self.stream(op, self.turn[op.mark][0], whole)
+                self.stream(op, self.turn[op.mark][0], whole, op.seen)
+                self.stream(op, self.turn[op.mark][0], whole, op.again)
 
-    def stream(self, op, turn, whole):
+    def stream(self, op, turn, whole, frames):
         seqs, ends = [e.seq for e in whole], [e.event for e in whole if e.event in ENDS]
         if seqs != list(range(1, len(seqs) + 1)) or ends != [whole[-1].event if whole else None]:
             self.wrong(f"the stream of {op.mark} has the numbers {seqs} and the ends {ends}", op.mark)
             return
-        seen = [seq for _, seq, _, _ in op.seen]
+        seen = [seq for _, seq, _, _ in frames]
         if seen != list(range(1, len(seen) + 1)):
             self.wrong(f"the stream of {op.mark} came with the numbers {seen}", op.mark)
         kept = {e.seq: e for e in whole if e.event not in ENDS}
-        for epoch, seq, kind, data in op.seen:
+        for _, seq, kind, data in frames:
             same = seq in kept and kept[seq].event == kind and kept[seq].data.get("delta") == data.get("delta")
             lost = turn[1] == INTERRUPTED and seq > len(kept) and not op.about["durable"]
             if kind in ENDS and (whole[-1].event, whole[-1].seq) != (kind, seq):
                 self.wrong(f"{op.mark} ended with {kind} {seq}, and now with {whole[-1].event} {whole[-1].seq}", op.mark)
             if kind not in ENDS and not same and not lost:
                 self.wrong(f"{op.mark}: number {seq} was seen and is {'other' if seq in kept else 'lost'} (durable: {op.about['durable']})", op.mark)
-        if op.seen:
+        if frames and frames is op.seen:
             self.resumed(op, turn, whole, kept)
 
     def resumed(self, op, turn, whole, kept):

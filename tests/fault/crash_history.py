@@ -12,7 +12,7 @@ import threading
 from urllib.parse import quote
 
 import websockets
-from support.harness import Client, Socket, Stream
+from support.harness import Client, Socket, Stream, wait_for
 
 GONE = (OSError, http.client.HTTPException, websockets.WebSocketException, asyncio.TimeoutError, TimeoutError)
 EMOJIS = ("👍", "🎉", "❤️", "🚀")
@@ -33,7 +33,7 @@ class Op:
         self.number, self.cycle, self.writer, self.kind, self.mark = number, cycle, writer, kind, mark
         self.request, self.about = request, about
         self.state, self.status, self.body = "unknown", None, None
-        self.tried_again = False
+        self.tried_again, self.again = False, []  # the frames that came to the second try
         self.execution, self.seen = None, []  # of chats: its id, and the frames (epoch, seq, type, data) that came
 
     @property
@@ -150,15 +150,29 @@ class Writer:
     def try_again(self, op):
         """The same request under the same key, after the server came back: it is done once, and heard of now."""
         op.tried_again = True
-        if op.kind == "chat" and op.request[2]["stream"]:
-            self.stream_again(op)
-            return
-        while True:
-            method, path, body = op.request
-            reply = self.client.request(method, path, body, headers={"Idempotency-Key": op.key})
-            if reply.status != 409 or reply.body.get("code") not in ("in_progress", "idempotency_running", "conflict"):
-                break
-        self.heard(op, reply.status, reply.text)
+        again = Op(op.number, op.cycle, self, op.kind, op.mark, op.request, **op.about)
+        streamed = op.kind == "chat" and op.request[2]["stream"]
+
+        def look():
+            again.seen, again.status = [], None
+            if streamed:
+                (self.stream_socket if self.over_socket else self.stream_http)(again, None)
+            else:
+                self.ask(again)
+            return again.status != 409 or again.body["code"] not in ("conflict", "session_busy")  # what was begun before is not over yet
+        wait_for(look, f"the answer to {op} sent again", timeout=20)
+        self.hang_up()
+        if op.execution and again.execution and op.execution != again.execution:
+            self.world.history.problems.append(f"sent again under its key it became {again.execution}: {op}")
+        op.state, op.status, op.body, op.again = again.state, again.status, again.body, again.seen
+        op.execution = op.execution or again.execution
+
+    def hear_again(self, op):
+        """What was acknowledged, sent again under its key: the first answer."""
+        method, path, body = op.request
+        reply = self.client.request(method, path, body, headers={"Idempotency-Key": op.key})
+        if reply.status != op.status or reply.body["id"] != op.body["id"]:
+            self.world.history.problems.append(f"sent again under its key it was answered {reply.status} {reply.text}: {op}")
 
     def pick(self, things):
         return self.chance.choice(things[-RECENT:]) if things else None
@@ -283,32 +297,13 @@ class Writer:
                     return
         raise Dead
 
-    def stream_again(self, op):
-        """By the same door, since the key is of that door: all of the run from its first event on, to its end."""
-        before, op.seen = op.seen, []
-        known = op.execution
-        (self.stream_socket if self.over_socket else self.stream_http)(op, None)
-        self.hang_up()
-        again, problems = op.seen, self.world.history.problems
-        if op.state != "acknowledged":
-            op.seen = before
-            return
-        if known not in (None, op.execution):
-            problems.append(f"{op}: it is another run than {known}")
-        if [seq for _, seq, _, _ in again] != list(range(1, len(again) + 1)):
-            problems.append(f"{op}: not from the first event on without a gap")
-        if op.status != "streaming:complete":
-            op.seen = before  # what was not durable is lost: the check says whether that may be
-        elif [data for _, _, _, data in before] != [data for _, _, _, data in again[:len(before)]]:
-            problems.append(f"{op}: it is not what was seen before")
-
     def stream_socket(self, op, leave_after):
         if self.socket is None:
             self.socket = Socket(self.client.url, self.client.token)
         key = {"client_id": op.key} if self.world.has_keys else {}
         answer = self.socket.ask({"type": "chat", **op.request[2], **key})
         if answer["type"] == "error":
-            status = {"not_found": 404, "session_busy": 409, "session_queue_full": 429, "invalid": 422}.get(answer["code"], 503)
+            status = {"not_found": 404, "session_busy": 409, "conflict": 409, "session_queue_full": 429, "invalid": 422}.get(answer["code"], 503)
             self.heard(op, status, json.dumps(answer))
             return
         op.execution = answer["execution_id"]
