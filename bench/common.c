@@ -93,11 +93,21 @@ int tcp_listen(const char *text)
 	return fd;
 }
 
+static int receive_bytes;
+
+void receive_bytes_set(int bytes)
+{
+	receive_bytes = bytes;
+}
+
 int tcp_connect(const char *text)
 {
 	struct sockaddr_in address = address_read(text);
 	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (receive_bytes != 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+	}
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		die("connect to %s: %s", text, strerror(errno));
 	}

@@ -37,6 +37,8 @@ double samples_us(struct samples *samples, double part);
 int tcp_listen(const char *address);
 /* Connected, then non-blocking, TCP_NODELAY. */
 int tcp_connect(const char *address);
+/* Sockets connected from now on take little before they are read; 0: as the system likes. */
+void receive_bytes_set(int bytes);
 /* Blocking send of all of it, also on a non-blocking socket. */
 void send_all(int fd, const void *bytes, size_t len);
 /* Reads until the text contains end (kept NUL-terminated); what follows it stays in buffer. Returns bytes read. */

@@ -1,13 +1,16 @@
 /*
  * fanout.c - one publisher, many subscribers of one topic: deliveries per second, or publish -> receive at a steady rate.
  *
- *   fanout --proto guild|post|redis|floor --address A [--token T] [--subscribers N] [--messages M] [--window W] [--rate R] [--pid SERVER]
+ *   fanout --proto guild|post|redis|floor --address A [--token T] [--subscribers N] [--messages M] [--window W] [--rate R] [--pid SERVER] [--stuck N]
  *
  * post: the topic is global, and each message is a post made over HTTP: on disk before anybody hears of it.
  *
  * Without --rate at most W messages are under way (not yet received by everybody), which keeps each server below the point
  * where it drops a slow reader: what is measured is lossless. The k-th message that a subscriber gets is the k-th that was
  * published, so latency needs no clock in the payload. One line of JSON comes out; status 1 when a delivery is missing.
+ *
+ * --stuck (guild, with --rate): N further subscribers read nothing, and behind every fourth message one of 12 KiB goes to them alone, so
+ * that they get past what the server keeps for one connection in the middle of the run. With 0 those are published too, to nobody.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +24,8 @@
 
 #define PAYLOAD_BYTES 128
 #define INPUT_BYTES 262144
+#define STUCK_BYTES 12288
+#define STUCK_EVERY 4
 
 enum proto { PROTO_GUILD, PROTO_POST, PROTO_REDIS, PROTO_FLOOR };
 
@@ -47,6 +52,10 @@ struct run {
 	int64_t *sent_ns;
 	struct samples latency;
 	struct samples last; /* until the last subscriber had it */
+	int stuck_count;     /* -1: without messages for them */
+	int *stuck;
+	char *stuck_frame;
+	size_t stuck_frame_len;
 };
 
 /* ---- the three protocols ---- */
@@ -111,6 +120,47 @@ static void publisher_open(struct run *run)
 	snprintf(text, sizeof(text),
 		 guild ? "{\"type\":\"publish\",\"topics\":[\"bench\"],\"event\":{\"type\":\"x.bench\",\"data\":\"%s\"}}" : "%s", payload);
 	run->frame_len = ws_client_frame(run->frame, text, strlen(text));
+}
+
+/* ---- who reads nothing ---- */
+
+static void stuck_open(struct run *run)
+{
+	char answer[4096];
+	receive_bytes_set(4096);
+	run->stuck = must_alloc((size_t)run->stuck_count * sizeof(int) + 1);
+	for (int i = 0; i < run->stuck_count; i++) {
+		run->stuck[i] = ws_connect(run->address, "/v1/ws", run->token, "guild.v1");
+		ws_say(run->stuck[i], "{\"type\":\"subscribe\",\"topics\":[\"bench\",\"stuck\"]}");
+		read_until(run->stuck[i], answer, sizeof(answer), "\"ok\"");
+	}
+	char *text = must_alloc(STUCK_BYTES + 256);
+	int len = sprintf(text, "{\"type\":\"publish\",\"topics\":[\"stuck\"],\"event\":{\"type\":\"x.bench\",\"data\":\"");
+	memset(text + len, 'x', STUCK_BYTES);
+	strcpy(text + len + STUCK_BYTES, "\"}}");
+	run->stuck_frame = must_alloc(STUCK_BYTES + 256);
+	run->stuck_frame_len = ws_client_frame(run->stuck_frame, text, strlen(text));
+	free(text);
+}
+
+/* How many the server has closed with 4008 behind what it had sent them. */
+static int stuck_closed(struct run *run)
+{
+	static const char close_frame[] = {(char)0x0f, (char)0xa8}; /* 4008, behind opcode and length */
+	static char input[INPUT_BYTES];
+	int closed = 0;
+	for (int i = 0; i < run->stuck_count; i++) {
+		char tail[256] = {0};
+		ssize_t n;
+		while ((n = recv(run->stuck[i], input, sizeof(input), 0)) > 0) {
+			size_t kept = (size_t)n < sizeof(tail) ? (size_t)n : sizeof(tail);
+			memmove(tail, tail + kept, sizeof(tail) - kept);
+			memcpy(tail + sizeof(tail) - kept, input + n - kept, kept);
+			usleep(100);
+		}
+		closed += n == 0 && memmem(tail, sizeof(tail), close_frame, sizeof(close_frame)) != NULL;
+	}
+	return closed;
 }
 
 /* ---- receiving ---- */
@@ -196,6 +246,9 @@ static void publish(struct run *run)
 {
 	run->sent_ns[run->published++] = now_ns();
 	send_all(run->publisher.fd, run->frame, run->frame_len);
+	if (run->stuck_count >= 0 && run->published % STUCK_EVERY == 0) {
+		send_all(run->publisher.fd, run->stuck_frame, run->stuck_frame_len);
+	}
 }
 
 /* Publishes what may go out now; how long to wait for something else. */
@@ -258,6 +311,7 @@ int main(int argc, char **argv)
 		.count = (int)option_number(argc, argv, "subscribers", 1000),
 		.messages = (int64_t)option_number(argc, argv, "messages", 2000),
 		.window = (int64_t)option_number(argc, argv, "window", 64),
+		.stuck_count = (int)option_number(argc, argv, "stuck", -1),
 		.epoll_fd = epoll_create1(0),
 	};
 	files_raise();
@@ -270,6 +324,9 @@ int main(int argc, char **argv)
 		watch(&run, &run.subscribers[i]);
 	}
 	publisher_open(&run);
+	if (run.stuck_count >= 0) {
+		stuck_open(&run);
+	}
 	watch(&run, &run.publisher);
 	int64_t cpu = pid != 0 ? process_cpu_ns(pid) : 0;
 	int64_t begin = now_ns();
@@ -277,9 +334,9 @@ int main(int argc, char **argv)
 	double seconds = (double)(now_ns() - begin) / 1e9;
 	cpu = pid != 0 ? process_cpu_ns(pid) - cpu : 0;
 	printf("{\"deliveries\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"server_cpu_ns_each\":%.1f,\"wire_bytes_each\":%.1f,\"p50_us\":%.1f,"
-	       "\"p99_us\":%.1f,\"max_us\":%.1f,\"last_p50_us\":%.1f,\"last_p99_us\":%.1f}\n",
+	       "\"p99_us\":%.1f,\"max_us\":%.1f,\"last_p50_us\":%.1f,\"last_p99_us\":%.1f,\"stuck_closed\":%d}\n",
 	       (long long)run.delivered, seconds, (double)run.delivered / seconds, (double)cpu / (double)run.delivered,
 	       (double)run.bytes / (double)run.delivered, samples_us(&run.latency, 0.5), samples_us(&run.latency, 0.99),
-	       samples_us(&run.latency, 1), samples_us(&run.last, 0.5), samples_us(&run.last, 0.99));
+	       samples_us(&run.latency, 1), samples_us(&run.last, 0.5), samples_us(&run.last, 0.99), stuck_closed(&run));
 	return 0;
 }

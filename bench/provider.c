@@ -3,10 +3,11 @@
  * tokens at once, every GET by a list of one model. Prints its port on the first line and runs until killed.
  *
  *   cc -O2 -D_GNU_SOURCE bench/provider.c -o provider
- *   provider [--port N] [--tokens N] [--per-write N]
+ *   provider [--port N] [--tokens N] [--per-write N] [--hold N]
  *
  *   --port       0 (default) picks one          --tokens  of each answer, default 20
  *   --per-write  tokens a write; 0 (default): the whole reply in one
+ *   --hold       writes of a stream before it stands still for good; 0 (default): it ends
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,6 +49,7 @@ struct peer {
 static struct peer *peers[FDS_MAX];
 static struct reply stream_reply, models_reply;
 static int epoll_fd;
+static size_t hold;
 
 static void die(const char *what)
 {
@@ -176,7 +178,7 @@ static bool peer_send(int fd, struct peer *peer)
 		}
 		peer->sent += (size_t)n;
 		peer->write += peer->sent == end;
-		if (peer->write == peer->reply->end_count) {
+		if (peer->write == peer->reply->end_count || (hold != 0 && peer->write == hold && peer->reply == &stream_reply)) {
 			peer->reply = NULL;
 		}
 	}
@@ -269,18 +271,19 @@ static int listen_on(int port)
 
 int main(int argc, char **argv)
 {
-	int port = 0, tokens = 20, per_write = 0, listen_fd;
+	int port = 0, tokens = 20, per_write = 0, held = 0, listen_fd;
 	struct epoll_event events[EVENTS_MAX];
 
 	for (int i = 1; i < argc; i += 2) {
 		int *value = strcmp(argv[i], "--port") == 0 ? &port : strcmp(argv[i], "--tokens") == 0 ? &tokens
-			   : strcmp(argv[i], "--per-write") == 0 ? &per_write : NULL;
+			   : strcmp(argv[i], "--per-write") == 0 ? &per_write : strcmp(argv[i], "--hold") == 0 ? &held : NULL;
 
 		if (!value || i + 1 == argc || (*value = atoi(argv[i + 1])) < 0) {
-			fprintf(stderr, "usage: %s [--port N] [--tokens N] [--per-write N]\n", argv[0]);
+			fprintf(stderr, "usage: %s [--port N] [--tokens N] [--per-write N] [--hold N]\n", argv[0]);
 			return 2;
 		}
 	}
+	hold = (size_t)held;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	stream_make(&stream_reply, tokens, per_write);
 	models_make(&models_reply);

@@ -136,10 +136,10 @@ class Guild(Process):
             shutil.rmtree(self.made, ignore_errors=True)
 
 
-def run_json(folder, program, *words, cpu=None, check=True):
+def run_json(folder, program, *words, cpu=None, check=True, input=None):
     """One of this folder's programs; its line of JSON."""
     command = [str(word) for word in on_cpu(cpu, [folder / "bench" / f"bench-{program}", *words])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=120)
     if check and done.returncode != 0:
         raise SystemExit(f"bench: {' '.join(command)}: {done.stderr.strip()} {done.stdout.strip()}")
     return json.loads(done.stdout)
