@@ -30,7 +30,7 @@
 #define DETAIL_BYTES 256
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
-static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, identity_routes,
+static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, approval_routes, identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes, social_reaction_routes, social_message_routes,
 							 social_feed_routes,
@@ -171,6 +171,7 @@ static enum err step_store(struct guild *guild, char *detail)
 	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
 	err = err == ERR_OK ? policy_create((int)config_number(guild->config, CONFIG_governance_unknown_level), &guild->policy) : err;
+	err = err == ERR_OK ? approval_create(guild, config_number(guild->config, CONFIG_governance_approval_ttl), &guild->approvals) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
 	err = err == ERR_OK ? social_create(guild, &guild->social) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;

@@ -11,6 +11,7 @@
 #include "command/idempotency.h"
 #include "command/quota.h"
 #include "execution/execution.h"
+#include "governance/governance.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "ops/ops.h"
@@ -51,6 +52,7 @@ enum err guild_start(struct guild *guild, char *detail)
 		social_start(guild->social);
 		idempotency_start(guild->idempotency);
 		ops_start(guild->ops, &app->generation);
+		approval_start(guild->approvals);
 	}
 	if (err != ERR_OK && detail[0] == 0) {
 		snprintf(detail, DETAIL_BYTES, "cannot start the threads: %s", err_row(err)->text.at);
@@ -236,6 +238,7 @@ void app_destroy(struct guild **guild_at)
 	command_runner_destroy(&guild->commands);
 	quota_destroy(&guild->quota);
 	idempotency_destroy(&guild->idempotency);
+	approval_destroy(&guild->approvals);
 	policy_destroy(&guild->policy);
 	social_destroy(&guild->social);
 	registry_destroy(&guild->registry);

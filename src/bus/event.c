@@ -144,7 +144,7 @@ bool bus_topic_valid(struct str topic)
 bool bus_topic_reserved(struct str topic)
 {
 	static const struct str names[] = {{"global", 6}, {"alerts", 6}};
-	static const struct str starts[] = {{"agent:", 6}, {"category:", 9}, {"channel:", 8},   {"post:", 5},
+	static const struct str starts[] = {{"agent:", 6}, {"approval:", 9}, {"category:", 9}, {"channel:", 8}, {"post:", 5},
 					    {"user:", 5},  {"execution:", 10}, {"workspace:", 10}};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (str_eq(topic, names[i])) {

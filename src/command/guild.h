@@ -18,6 +18,7 @@
 struct identity;
 struct registry;
 struct policy;
+struct approvals;
 struct quota;
 struct idempotency;
 struct http_request;
@@ -65,6 +66,7 @@ struct guild {
 	struct identity *identity;
 	struct registry *registry;
 	struct policy *policy;
+	struct approvals *approvals;
 	struct quota *quota;                 /* NULL: there are none */
 	struct idempotency *idempotency;
 	/* Answers a repeated request with the run that the first one started; set by the engine. */

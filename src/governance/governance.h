@@ -84,6 +84,16 @@ void decision_reason(const struct decision *decision, struct str agent_name, str
 void decision_json(const struct decision *decision, struct str agent_name, struct str action, struct json_out *out);
 /* POST /v1/agents/{id}/decide, GET /v1/policy */
 extern const struct http_route governance_routes[];
+/* POST /v1/agents/{id}/enforce, GET /v1/approvals, GET /v1/approvals/{id}, POST /v1/approvals/{id}/approve, /reject */
+extern const struct http_route approval_routes[];
+
+/* The service behind approvals. ttl_us: how long one waits for its decision and use. */
+struct approvals;
+struct guild;
+enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals **out) MUST_USE;
+void approval_destroy(struct approvals **approvals);
+/* Once the threads run: from now on they expire by themselves. */
+void approval_start(struct approvals *approvals);
 
 /* The error a refused decision ends in (ERR_OK when allowed and proceed). */
 enum err decision_err(const struct decision *decision);

@@ -71,6 +71,8 @@ enum err identity_principal_insert(struct identity *identity, struct db *db, con
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal, const uint8_t hash[32],
 			       struct str label, int64_t expires_at_us, int64_t now_us) MUST_USE;
 
+/* In apply: as the open transaction has it; NULL when unknown. */
+const struct principal *identity_writer_principal(struct identity *identity, int64_t id);
 /* In apply: the principal of an agent; 0: it has none yet. */
 int64_t identity_writer_agent_principal(struct identity *identity, int64_t agent);
 

@@ -22,7 +22,6 @@ struct token_row {
 
 /* At start-up. */
 void identity_workspace_set(struct identity *identity, int64_t workspace);
-const struct principal *identity_writer_principal(struct identity *identity, int64_t id);
 enum err identity_writer_put(struct identity *identity, const struct principal *principal) MUST_USE;
 enum err identity_writer_token_remove(struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES]) MUST_USE;
 enum err identity_writer_key_put(struct identity *identity, const struct key_row *key) MUST_USE;

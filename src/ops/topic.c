@@ -114,9 +114,12 @@ enum err topic_publish_check(struct guild *guild, const struct caller *caller, s
 	return may ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* Kinds that only admins may see come in here, beside the audience. */
+/* Of approvals admins hear too, beside the agent and who asked. */
 bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event)
 {
+	if (caller_is_admin(caller) && str_starts(event->type, STR("approval_"))) {
+		return true;
+	}
 	return event->audience.a == 0 || social_may_see(guild->social, caller, event->audience);
 }
 

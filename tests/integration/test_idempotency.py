@@ -55,6 +55,15 @@ def when_idle(server, path):
     return wait_for(lambda: server.get(path).ok(200)["state"] != "running", f"the end of {path}")
 
 
+def decision(verb):
+    """Of what an admin asked for, so that the operator may decide."""
+    def make(server):
+        agent, admin = server.agent(f"Asks {fresh()}", "supervised")["id"], server.second_user("admin")
+        asked = admin.post(f"/v1/agents/{agent}/enforce", {"action": "send_email"}).ok(202)
+        return f"/v1/approvals/{asked['approval_id']}/{verb}", {"note": "n"}
+    return make
+
+
 # How to call each POST of openapi.json that takes a key: path and body.
 CALLS = {
     "/v1/chat": lambda s: ("/v1/chat", {"message": "hello", "stream": False}),
@@ -69,6 +78,9 @@ CALLS = {
     "/v1/agents/{id}/promote": lambda s: (f"/v1/agents/{s.agent(f'P {fresh()}', 'student')['id']}/promote", {"reason": "good"}),
     "/v1/agents/{id}/demote": lambda s: (f"/v1/agents/{s.agent(f'D {fresh()}', 'autonomous')['id']}/demote", {"reason": "bad"}),
     "/v1/agents/{id}/tokens": lambda s: (f"/v1/agents/{external(s)}/tokens", {}),
+    "/v1/agents/{id}/enforce": lambda s: (f"/v1/agents/{s.agent(f'E {fresh()}', 'supervised')['id']}/enforce", {"action": "send_email"}),
+    "/v1/approvals/{id}/approve": decision("approve"),
+    "/v1/approvals/{id}/reject": decision("reject"),
     "/v1/sessions": lambda s: ("/v1/sessions", {"title": "t"}),
     "/v1/users": lambda s: ("/v1/users", {"name": f"u{fresh()}", "role": "member"}),
     "/v1/tokens": lambda s: ("/v1/tokens", {"label": "l"}),

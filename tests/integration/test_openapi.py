@@ -208,6 +208,18 @@ def compare_feed(document, server, user):
     assert document.reply(user, "GET", "/v1/trending")["items"]
 
 
+def compare_approvals(document, server, user):
+    agent = server.post("/v1/agents", {"name": "Asks first", "maturity": "supervised"}).ok(201)["id"]
+    admin = server.second_user("admin")
+    for verb, number in (("approve", 1), ("reject", 2)):
+        asked = {"action": "send_email", "arguments": {"n": number}}
+        approval = document.reply(server, "POST", "/v1/agents/{id}/enforce", asked, id=agent)["approval_id"]
+        document.reply(server, "GET", "/v1/approvals/{id}", id=approval)
+        document.reply(admin, "POST", f"/v1/approvals/{{id}}/{verb}", {"note": "x"}, id=approval)
+    document.reply(server, "POST", "/v1/agents/{id}/enforce", {"action": "read"}, id=agent)
+    document.reply(server, "GET", "/v1/approvals")
+
+
 def compare_server(document, server, user):
     for client in (server, user, server.anonymous()):
         document.reply(client, "GET", "/healthz")
@@ -252,6 +264,7 @@ def test_every_row(server_with_provider, provider):
     compare_posts(document, server, user)
     compare_messages(document, server, user)
     compare_feed(document, server, user)
+    compare_approvals(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -316,6 +329,9 @@ def test_lists_have_their_bounds(shared_server):
     post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]
     for _ in range(2):
         shared_server.post(f"/v1/posts/{post}/replies", {"content": "x"}).ok(201)
+    asks = shared_server.post("/v1/agents", {"name": "Bound asks", "maturity": "supervised"}).ok(201)["id"]
+    for number in range(2):
+        shared_server.post(f"/v1/agents/{asks}/enforce", {"action": "send_email", "arguments": {"n": number}}).ok(202)
     ids = {"/v1/channels/{id}/members": channel, "/v1/posts/{id}/replies": post}
     session = shared_server.items("/v1/sessions")[0]["id"]
     lists = [path for (method, path), op in document.operations.items() if any(p["name"] == "cursor" for p in op["parameters"])]

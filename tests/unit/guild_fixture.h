@@ -235,6 +235,7 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
 	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
+	assert_int_equal(approval_create(g, INT64_C(86400000000), &g->approvals), ERR_OK);
 	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
 	identity_quota_set(g->identity, g->quota);
 	assert_int_equal(social_create(g, &g->social), ERR_OK);
@@ -306,6 +307,7 @@ static inline int fixture_close(void **state)
 	command_runner_destroy(&g->commands);
 	keyring_close(&g->keyring);
 	quota_destroy(&g->quota);
+	approval_destroy(&g->approvals);
 	policy_destroy(&g->policy);
 	social_destroy(&g->social);
 	registry_destroy(&g->registry);
