@@ -96,6 +96,11 @@ int cli_run_agent_add(struct cli *cli);
 int cli_run_agent_list(struct cli *cli);
 int cli_run_agent_show(struct cli *cli);
 int cli_run_agent_change(struct cli *cli); /* promote demote pause resume stop archive: the verb's name says which */
+int cli_run_approve_list(struct cli *cli);
+int cli_run_approve_show(struct cli *cli);
+int cli_run_approve_decide(struct cli *cli); /* yes no: the verb's name says which */
+int cli_run_decide(struct cli *cli);
+int cli_run_policy_list(struct cli *cli);
 int cli_run_audit_list(struct cli *cli);
 int cli_run_audit_verify(struct cli *cli);
 int cli_run_backup(struct cli *cli);

@@ -53,6 +53,20 @@ static const struct cli_option reason_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option approve_list_options[] = {
+	{"agent", "AGENT", "only of this agent"},
+	{"status", "WORD", "pending (default), approved, consumed, rejected, expired or cancelled"},
+	{"all", NULL, "in any state"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option note_options[] = {
+	{"note", "TEXT", "said to whoever waits, and kept"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option audit_list_options[] = {
 	{"agent", "AGENT", "only of this agent"},
 	{"action", "NAME", "only this action"},
@@ -226,6 +240,12 @@ const struct cli_verb cli_verbs[] = {
 	{"agent", "resume", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it go on", NULL, cli_run_agent_change},
 	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, NULL, "stop it", NULL, cli_run_agent_change},
 	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, NULL, "put it away for good", NULL, cli_run_agent_change},
+	{"approve", "list", "", 0, 0, CLI_CLIENT, approve_list_options, "what waits for a human", NULL, cli_run_approve_list},
+	{"approve", "show", "ID", 1, 1, CLI_CLIENT, NULL, "everything about one, its exact arguments too", NULL, cli_run_approve_show},
+	{"approve", "yes", "ID", 1, 1, CLI_CLIENT, note_options, "let the agent do exactly this, once", NULL, cli_run_approve_decide},
+	{"approve", "no", "ID", 1, 1, CLI_CLIENT, note_options, "reject it", NULL, cli_run_approve_decide},
+	{"decide", NULL, "AGENT ACTION", 2, 2, CLI_CLIENT, NULL, "whether an agent may do that, and why", NULL, cli_run_decide},
+	{"policy", "list", "", 0, 0, CLI_CLIENT, list_options, "the action table", NULL, cli_run_policy_list},
 	{"post", NULL, "[TEXT]", 0, CLI_OPERANDS, CLI_CLIENT, post_options, "say something to all, to a channel or to one", TEXT_MORE,
 	 cli_run_post},
 	{"feed", NULL, "", 0, 0, CLI_CLIENT, feed_options, "the newest posts, and those that come", FEED_MORE, cli_run_feed},

@@ -321,3 +321,20 @@ class TestTime:
             server.stop()
             assert time.monotonic() - begun < 8
             waiter.exception(10)
+
+
+def test_verbs(server):
+    who = agent(server, "Cli", "supervised")
+    first, second = ask(who, arguments={"n": 1}), ask(who, arguments={"n": 2})
+    listed = server.cli("approve", "list").stdout
+    assert listed.count("send_email") == 2 and '{"n":1}' in listed
+    assert '{"n":1}' in server.cli("approve", "show", first).stdout
+    assert server.cli("approve", "yes", first, "--note", "fine").stdout == "It is approved.\n"
+    assert server.cli("approve", "no", second).stdout == "It is rejected.\n"
+    assert server.cli("approve", "yes", second).stdout == "It is rejected.\n", "the first decision stands"
+    assert server.cli("approve", "list").stdout == "Nothing waits for an approval.\n"
+    assert server.cli("approve", "list", "--all").stdout.count("send_email") == 2
+    assert "once a human approved it" in server.cli("decide", who.handle, "send_email").stdout
+    assert "blocked" in server.cli("decide", who.handle, "delete").stdout
+    assert "send_email" in server.cli("policy", "list", "--limit", "300").stdout
+    enforce(who, who, arguments={"n": 1}, approval_id=first).ok(200)
