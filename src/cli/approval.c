@@ -28,7 +28,22 @@ int cli_run_approve_list(struct cli *cli)
 
 int cli_run_approve_show(struct cli *cli)
 {
-	return cli_show(cli, "/v1/approvals");
+	struct cli_reply reply;
+	int code = cli_connect(cli);
+
+	code = code ? code : cli_request(cli, "GET", cli_path(cli, "/v1/approvals", cli->operands[0], NULL), STR_NONE, &reply);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	cli_record(cli, reply.root);
+	/* Whoever approves has to see what exactly will be done, not only its parts. */
+	printf("exactly           ");
+	cli_put_clean(stdout, cli_text(cli, json_member(reply.root, STR("arguments"))));
+	printf("\n");
+	return cli_out_flush();
 }
 
 int cli_run_approve_decide(struct cli *cli)
