@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.harness import wait_for
+import guild
 from support import social
+from support.harness import wait_for
 from support.social import NOBODY, human
 
 numbers = itertools.count()
@@ -338,3 +339,16 @@ def test_verbs(server):
     assert "blocked" in server.cli("decide", who.handle, "delete").stdout
     assert "send_email" in server.cli("policy", "list", "--limit", "300").stdout
     enforce(who, who, arguments={"n": 1}, approval_id=first).ok(200)
+
+
+def test_python(shared_server, sue):
+    with guild.open(shared_server.url, token=sue.token) as own, guild.open(shared_server.url, token=shared_server.token) as admin:
+        asked = own.enforce(sue.id, "send_email", MAIL, reason="because")
+        assert asked.proceed is False and [a.id for a in admin.approvals("pending", sue.id)] == [asked.approval_id]
+        assert admin.approvals("pending", sue.id)[0].arguments == MAIL
+        admin.ok("POST", f"/v1/approvals/{asked.approval_id}/approve", {"note": "fine"})
+        assert own.enforce(sue.id, "send_email", MAIL, approval_id=asked.approval_id).proceed is True
+        with pytest.raises(guild.GuildError) as caught:
+            own.enforce(sue.id, "send_email", MAIL, approval_id=asked.approval_id)
+        assert caught.value.code == "approval_consumed"
+        assert own.approvals("pending") == [] and own.enforce(sue.id, "read").proceed is True

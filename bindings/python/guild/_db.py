@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from . import _lib
 from ._lib import CReply, CRequest, GuildError, Record
@@ -244,6 +244,28 @@ class Db:
     async def aok(self, method: str, target: str, body: Any = None, *, user: str | None = None, idempotency_key: str | None = None) -> Any:
         """The same as a coroutine."""
         return _good(await self.arequest(method, target, body, user=user, idempotency_key=idempotency_key))
+
+    def enforce(self, agent_id: str, action: str, arguments: Mapping[str, Any] | None = None, *, approval_id: str | None = None,
+                require_approval: bool = False, reason: str | None = None, user: str | None = None) -> Record:
+        """Asks, right before an agent acts, whether it may: proceed, decision, audit_id, and where a human has to say yes first (proceed is
+        False then) approval_id and expires_at. GuildError for a refusal, and for an approval that does not fit or was used.
+        """
+        given = {"approval_id": approval_id, "reason": reason}
+        body = {"action": action, "arguments": dict(arguments or {}), "require_approval": require_approval,
+                **{name: value for name, value in given.items() if value is not None}}
+        enforced: Record = self.ok("POST", f"/v1/agents/{quote(agent_id, safe='')}/enforce", body, user=user)
+        return enforced
+
+    def approvals(self, status: str | None = None, agent: str | None = None, *, user: str | None = None) -> list[Record]:
+        """All approvals that one may see, newest first; status: "pending", "approved" and so on."""
+        query = {name: value for name, value in {"limit": "100", "status": status, "agent": agent}.items() if value is not None}
+        items: list[Record] = []
+        while True:
+            page = self.ok("GET", f"/v1/approvals?{urlencode(query)}", user=user)
+            items += page["items"]
+            if not page["has_more"]:
+                return items
+            query["cursor"] = page["next_cursor"]
 
     async def events(self, topics: str | Iterable[str], after: int | str | tuple[int, int] | None = None, *,
                      user: str | None = None) -> AsyncGenerator[Record, None]:
