@@ -156,6 +156,9 @@ enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals *
 
 void approval_destroy(struct approvals **approvals)
 {
+	if (*approvals != NULL && (*approvals)->guild->loops[0] != NULL) {
+		loop_timer_clear((*approvals)->guild->loops[0], &(*approvals)->timer);
+	}
 	mem_free(*approvals);
 	*approvals = NULL;
 }

@@ -91,6 +91,7 @@ extern const struct http_route approval_routes[];
 struct approvals;
 struct guild;
 enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals **out) MUST_USE;
+/* The loops' threads have ended, the loops are still there. */
 void approval_destroy(struct approvals **approvals);
 /* Once the threads run: from now on they expire by themselves. */
 void approval_start(struct approvals *approvals);
