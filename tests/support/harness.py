@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import select
 import signal
@@ -43,9 +44,13 @@ def wait_for(look, what, timeout=15, every=0.01):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A port that nobody has: of the 6,000 from GUILD_TEST_PORTS on when runs stand side by side, else of the system's choice."""
+    base = int(os.environ.get("GUILD_TEST_PORTS", "0"))
+    while True:
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind((HOST, base + random.randrange(6000) if base else 0))
+                return probe.getsockname()[1]
 
 
 class Reply(NamedTuple):
