@@ -12,6 +12,7 @@
 
 #include "agent/agent.h"
 #include "app/app_priv.h"
+#include "audit/notary.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -134,6 +135,8 @@ static enum err step_directory(struct guild *guild, char *detail)
 	str_to_z(config_text(guild->config, CONFIG_server_data), app->dir, sizeof(app->dir));
 	snprintf(app->path, sizeof(app->path), "%s/guild.db", app->dir);
 	guild->data_dir = app->dir;
+	snprintf(app->checkpoints, sizeof(app->checkpoints), "%s/audit.checkpoints", app->dir);
+	guild->checkpoints = app->checkpoints;
 	return db_dir_lock(app->dir, &app->lock, detail);
 }
 
@@ -165,6 +168,40 @@ static enum err step_quota(struct guild *guild)
 	return quota_create(most, &guild->quota);
 }
 
+/* The notary hears of every commit. */
+static size_t notary_mark(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static void notary_undo_to(void *ctx, size_t mark)
+{
+	(void)ctx;
+	(void)mark;
+}
+
+static void notary_committed(void *ctx)
+{
+	struct guild *guild = ctx;
+	if (guild->notary != NULL) {
+		audit_notary_committed(guild->notary, command_head_seq(guild->commands));
+	}
+}
+
+static enum err step_notary(struct guild *guild, char *detail)
+{
+	struct audit_notary_options options = {.env = guild->env,
+					       .dir = guild->app->dir,
+					       .epoch = guild->epoch,
+					       .rows = config_number(guild->config, CONFIG_audit_checkpoint_rows),
+					       .every_us = config_number(guild->config, CONFIG_audit_checkpoint_every),
+					       .loop = guild->loops[0],
+					       .writer = guild->writer,
+					       .readers = guild->readers};
+	return audit_notary_create(&options, &guild->notary, detail);
+}
+
 static enum err step_store(struct guild *guild, char *detail)
 {
 	struct app *app = guild->app;
@@ -179,9 +216,10 @@ static enum err step_store(struct guild *guild, char *detail)
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[3 + SOCIAL_OVERLAYS + 1] = {
-		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota)};
-	social_overlays(guild->social, &overlays[3]);
+	struct command_overlay overlays[4 + SOCIAL_OVERLAYS + 1] = {
+		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota),
+		{.ctx = guild, .mark = notary_mark, .undo_to = notary_undo_to, .committed = notary_committed}};
+	social_overlays(guild->social, &overlays[4]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,
@@ -257,7 +295,8 @@ static enum err step_meta(struct guild *guild, char *detail)
 		id_gen_init(&guild->id_gens[i], i, floor_key);
 	}
 	id_gen_init(&guild->id_gens[LIMIT_LOOPS], LIMIT_LOOPS, floor_key);
-	return command_attach(guild->commands, guild->writer);
+	err = command_attach(guild->commands, guild->writer);
+	return err == ERR_OK ? step_notary(guild, detail) : err;
 }
 
 struct token_place {

@@ -33,6 +33,7 @@ struct app_loop {
 struct app {
 	char dir[4096];
 	char path[4200];
+	char checkpoints[4200];
 	struct db_dir *lock;
 	struct generation generation;
 	struct provider openai, builtin;

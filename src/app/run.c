@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/app_priv.h"
+#include "audit/notary.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -53,6 +54,7 @@ enum err guild_start(struct guild *guild, char *detail)
 		idempotency_start(guild->idempotency);
 		ops_start(guild->ops, &app->generation);
 		approval_start(guild->approvals);
+		audit_notary_start(guild->notary);
 	}
 	if (err != ERR_OK && detail[0] == 0) {
 		snprintf(detail, DETAIL_BYTES, "cannot start the threads: %s", err_row(err)->text.at);
@@ -199,6 +201,9 @@ void guild_stop(struct guild **guild_at, int64_t drain_us)
 			l->running = false;
 		}
 	}
+	if (app->store_running) {
+		audit_notary_stop(guild->notary);
+	}
 	app_destroy(guild_at);
 }
 
@@ -246,6 +251,7 @@ void app_destroy(struct guild **guild_at)
 	for (unsigned i = 0; i < guild->loop_count; i++) {
 		loop_destroy(&guild->loops[i]);
 	}
+	audit_notary_destroy(&guild->notary);
 	snap_domain_destroy(&guild->snap);
 	conn_caps_destroy(&app->caps);
 	db_dir_unlock(&app->lock);

@@ -117,27 +117,31 @@ enum err audit_entry_put(struct arena *arena, const struct audit_entry *entry, s
 
 /* ---- the chain ---- */
 
-static void put_be64(uint8_t *out, int64_t value)
+void audit_put_be64(uint8_t *out, int64_t value)
 {
 	for (int i = 0; i < 8; i++) {
 		out[i] = (uint8_t)((uint64_t)value >> (56 - 8 * i));
 	}
 }
 
-void audit_hash(struct hash *hash, const uint8_t *prev, const struct log_row *row, uint8_t *entry_hash, uint8_t *chain_hash)
+void audit_hash_entry(struct hash *hash, struct str entry, uint8_t out[HASH_SHA256_BYTES])
+{
+	hash_begin(hash);
+	hash_put(hash, entry.at != NULL ? entry.at : "", entry.len);
+	hash_end(hash, out);
+}
+
+void audit_hash_link(struct hash *hash, const uint8_t prev[HASH_SHA256_BYTES], const struct log_row *row, uint8_t out[HASH_SHA256_BYTES])
 {
 	uint8_t link[HASH_SHA256_BYTES + 24 + HASH_SHA256_BYTES];
-	hash_begin(hash);
-	hash_put(hash, row->entry.at != NULL ? row->entry.at : "", row->entry.len);
-	hash_end(hash, entry_hash);
 	memcpy(link, prev, HASH_SHA256_BYTES);
-	put_be64(link + HASH_SHA256_BYTES, row->seq);
-	put_be64(link + HASH_SHA256_BYTES + 8, row->time_us);
-	put_be64(link + HASH_SHA256_BYTES + 16, row->workspace);
-	memcpy(link + HASH_SHA256_BYTES + 24, entry_hash, HASH_SHA256_BYTES);
+	audit_put_be64(link + HASH_SHA256_BYTES, row->seq);
+	audit_put_be64(link + HASH_SHA256_BYTES + 8, row->time_us);
+	audit_put_be64(link + HASH_SHA256_BYTES + 16, row->workspace);
+	memcpy(link + HASH_SHA256_BYTES + 24, row->entry_hash, HASH_SHA256_BYTES);
 	hash_begin(hash);
 	hash_put(hash, link, sizeof(link));
-	hash_end(hash, chain_hash);
+	hash_end(hash, out);
 }
 
 enum err audit_chain_create(const struct log_head *head, struct audit_chain **out)
@@ -171,7 +175,8 @@ void audit_seal(struct audit_chain *chain, struct log_row *row, int64_t wall_us)
 	check(((row->kinds & LOG_AUDIT) != 0) == (row->entry.at != NULL));
 	row->seq = chain->head.seq + 1;
 	row->time_us = wall_us >= chain->head.time_us ? wall_us : chain->head.time_us + 1;
-	audit_hash(chain->hash, chain->head.hash, row, row->entry_hash, row->hash);
+	audit_hash_entry(chain->hash, row->entry, row->entry_hash);
+	audit_hash_link(chain->hash, chain->head.hash, row, row->hash);
 	chain->head.seq = row->seq;
 	chain->head.time_us = row->time_us;
 	memcpy(chain->head.hash, row->hash, HASH_SHA256_BYTES);

@@ -2,7 +2,7 @@
  * audit.h - entries nobody can change unseen.
  *
  * For:     canonical bytes of an entry (RFC 8785), the SHA-256 chain over them, walking and checking it.
- * Not for: deciding; storing (db/log.h). Merkle tree and checkpoints have their place here later.
+ * Not for: deciding; storing (db/log.h); the tree over the chain (tree.h), signing it (notary.h).
  * Threads: audit_entry_put any; the chain belongs to the writer; audit_verify on a reader.
  * Memory:  entries are made in the caller's arena.
  *
@@ -53,17 +53,31 @@ const struct log_head *audit_head(const struct audit_chain *chain);
 void audit_chain_rewind(struct audit_chain *chain, const struct log_head *head);
 
 struct audit_report {
-	int64_t entries;       /* walked */
+	int64_t entries;       /* rows walked */
+	int64_t erased;        /* whose content was erased; their hashes stand */
+	int64_t withheld;      /* of an export: not shown to who made it */
 	int64_t first_bad;     /* seq of the first bad entry, 0 = none */
+	int64_t last_bad;      /* where it cannot be told closer: the bad one lies between these, both included; else 0 */
 	const char *reason;    /* static: "content does not match its hash", "chain is broken", "sequence has a gap", ... */
 	struct log_head head;
+	int64_t checkpoints;   /* that were checked */
+	int64_t signed_size, signed_time_us; /* of the greatest one; 0 = none */
 };
-/* Walks the whole log from the first row. *out is set also when a bad entry was found (which is no error). */
-enum err audit_verify(struct db *db, struct audit_report *out) MUST_USE;
+
+struct audit_proofs {
+	const uint8_t *public_key; /* 32 bytes; NULL: the one that the store, or the export, names */
+	const char *checkpoints;   /* file of checkpoints, one a line, kept outside; NULL: none */
+	const char *more;          /* another one */
+};
+/* Walks the whole log from the first row, with its tree and its checkpoints. *out is set also when a bad entry was found (which is no error).
+ * proofs may be NULL. ERR_NOT_FOUND: a file that proofs names cannot be opened. */
+enum err audit_verify(struct db *db, const struct audit_proofs *proofs, struct audit_report *out) MUST_USE;
+/* The same for an export (export.h). ERR_NOT_FOUND, ERR_IO. */
+enum err audit_verify_export(const char *path, const struct audit_proofs *proofs, struct audit_report *out) MUST_USE;
 
 /* The same in steps of at most `rows` rows, so that no read lasts long: *more is false when the end, or a bad entry, was reached. */
 struct audit_walk;
-enum err audit_walk_create(struct audit_walk **out) MUST_USE;
+enum err audit_walk_create(const struct audit_proofs *proofs, struct audit_walk **out) MUST_USE;
 void audit_walk_destroy(struct audit_walk **walk);
 enum err audit_walk_step(struct audit_walk *walk, struct db *db, int rows, bool *more) MUST_USE;
 const struct audit_report *audit_walk_report(const struct audit_walk *walk);

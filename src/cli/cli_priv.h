@@ -106,6 +106,8 @@ int cli_run_audit_verify(struct cli *cli);
 int cli_run_backup(struct cli *cli);
 int cli_run_restore(struct cli *cli);
 int cli_run_verify(struct cli *cli);
+int cli_run_audit_export(struct cli *cli);
+int cli_run_audit_key(struct cli *cli);
 int cli_run_execution_list(struct cli *cli);
 int cli_run_execution_show(struct cli *cli);
 int cli_run_execution_cancel(struct cli *cli);

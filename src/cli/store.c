@@ -251,6 +251,18 @@ static enum err put_in_place(const char *fresh, const char *path, char *detail)
 	return ERR_OK;
 }
 
+/* They are of what the log was; what it is now begins its own file. */
+static void checkpoints_aside(const char *dir)
+{
+	char path[4300], kept[4320];
+
+	snprintf(path, sizeof(path), "%s/audit.checkpoints", dir);
+	snprintf(kept, sizeof(kept), "%s.replaced", path);
+	if (rename(path, kept) != 0 && errno != ENOENT) {
+		cli_fail(CLI_OK, "warning: %s cannot be set aside: %s; the audit log will not hold to it", path, strerror(errno));
+	}
+}
+
 /* A backup of an earlier schema is brought to this one's, without another copy, and only then checked whole. */
 static enum err migrate(struct progress *progress, const char *fresh, struct db *db, char *detail)
 {
@@ -333,6 +345,9 @@ int cli_run_restore(struct cli *cli)
 	} else {
 		code = restore_into(cli, dir, path);
 	}
+	if (!code) {
+		checkpoints_aside(dir);
+	}
 	db_dir_unlock(&held);
 	if (code) {
 		return code;
@@ -341,8 +356,9 @@ int cli_run_restore(struct cli *cli)
 		printf("{\"restored\":true}\n");
 	} else {
 		printf("Restored into %s, with a new epoch: clients that were further are told of a gap.\n", dir);
-		if (access(arena_format(&cli->arena, "%s/guild.key", dir).at, F_OK) != 0) {
-			printf("Put guild.key of the store that was backed up there before starting the server.\n");
+		if (access(arena_format(&cli->arena, "%s/guild.key", dir).at, F_OK) != 0 ||
+		    access(arena_format(&cli->arena, "%s/audit.key", dir).at, F_OK) != 0) {
+			printf("Put guild.key and audit.key of the store that was backed up there before starting the server.\n");
 		}
 	}
 	return cli_out_flush();

@@ -78,6 +78,8 @@ static const struct cli_option audit_list_options[] = {
 
 static const struct cli_option audit_verify_options[] = {
 	{"data", "DIR", "check the store of a stopped server in DIR, without a server"},
+	{"key", "FILE", "the public key that checkpoints have to be signed with (from `guild audit key`)"},
+	{"checkpoints", "FILE", "checkpoints kept elsewhere, one a line: the log has to hold to these too"},
 	{NULL, NULL, NULL},
 };
 
@@ -219,6 +221,10 @@ static const struct cli_option dm_read_options[] = {
 #define VERIFY_MORE \
 	"Checks the audit log's chain, counters against the rows they count, and that nothing names what is not there; of a\n" \
 	"backup FILE or with --data the structure of the file too. The exit code is 1 when something does not hold."
+#define AUDIT_VERIFY_MORE \
+	"Walks the whole chain of hashes with its tree and signed checkpoints and names the first bad entry; the exit code is 1 when there\n" \
+	"is one. With DIR (a data directory) or FILE (an export) no server is needed; the key is then taken from there unless --key gives\n" \
+	"one: who can write there can give another. An entry whose content was erased counts as good: its hash stands."
 #define KEY_MORE \
 	"The key is asked for without echo, or read from standard input; it is never an argument, which others could see.\n" \
 	"The server keeps it sealed and shows it to nobody."
@@ -269,9 +275,11 @@ const struct cli_verb cli_verbs[] = {
 	{"session", "list", "", 0, 0, CLI_CLIENT, list_options, "list conversations", NULL, cli_run_session_list},
 	{"session", "show", "ID", 1, 1, CLI_CLIENT, list_options, "one with its messages", NULL, cli_run_session_show},
 	{"audit", "list", "", 0, 0, CLI_CLIENT, audit_list_options, "who did what, newest first", NULL, cli_run_audit_list},
-	{"audit", "verify", "", 0, 0, CLI_CLIENT, audit_verify_options, "check that no entry was changed",
-	 "Walks the whole chain of hashes and names the first bad entry; the exit code is 1 when there is one.",
+	{"audit", "verify", "[FILE|DIR]", 0, 1, CLI_CLIENT, audit_verify_options, "check that no entry was changed", AUDIT_VERIFY_MORE,
 	 cli_run_audit_verify},
+	{"audit", "export", "FILE", 1, 1, CLI_CLIENT, NULL, "the whole log as lines of JSON, into FILE (-: standard output)",
+	 "For admins. Entries of other workspaces are there by their hashes alone. The file is new, or the verb refuses.", cli_run_audit_export},
+	{"audit", "key", "", 0, 0, CLI_CLIENT, NULL, "the public key that checkpoints are signed with", NULL, cli_run_audit_key},
 	{"backup", NULL, "NAME", 1, 1, CLI_CLIENT, backup_options, "copy the store while the server runs", BACKUP_MORE, cli_run_backup},
 	{"restore", NULL, "FILE", 1, 1, 0, restore_options, "put a backup in place of a stopped server's store", RESTORE_MORE, cli_run_restore},
 	{"verify", NULL, "[FILE]", 0, 1, CLI_CLIENT, verify_options, "check that the store holds together", VERIFY_MORE, cli_run_verify},

@@ -156,6 +156,11 @@ struct writer *command_writer(struct command_runner *runner)
 	return runner->writer;
 }
 
+int64_t command_head_seq(const struct command_runner *runner)
+{
+	return audit_head(runner->chain)->seq;
+}
+
 struct command *command_new(struct command_runner *runner, const struct command_row *row, struct arena *arena, struct loop *loop,
 			    const struct caller *caller, size_t size)
 {

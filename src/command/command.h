@@ -120,6 +120,8 @@ enum err command_log(struct command *command, struct db *db, struct log_row *row
 struct writer *command_writer(struct command_runner *runner);
 /* A number of this start of the server. */
 int64_t command_process(const struct command_runner *runner);
+/* Newest row of the log. Writer's thread; in an overlay's `committed` it is on disk. */
+int64_t command_head_seq(const struct command_runner *runner);
 
 /* The event of a log row, as published; for catch-up from the store. ERR_TOPIC, ERR_MEMORY. */
 enum err command_event_of(struct command_runner *runner, const struct log_row *row, struct bus_event **out) MUST_USE;

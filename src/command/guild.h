@@ -29,6 +29,7 @@ struct keyring;
 struct provider;
 struct config;
 struct ops;
+struct audit_notary;
 struct social;
 struct app; /* app.c's own */
 
@@ -54,6 +55,7 @@ struct guild {
 	struct guild_settings settings;
 	struct siphash_key id_secret;
 	int64_t epoch;                       /* of the store: 53 random bits */
+	const char *checkpoints;             /* file that the audit log's checkpoints are appended to; NULL: none */
 	unsigned loop_count;
 	struct loop *loops[64];
 	struct id_gen id_gens[64];           /* by loop number; slot of loop i is used on loop i only, the last by the writer */
@@ -63,6 +65,7 @@ struct guild {
 	struct bus *bus;
 	struct bus_history *history;
 	struct command_runner *commands;
+	struct audit_notary *notary;         /* NULL: nobody signs */
 	struct identity *identity;
 	struct registry *registry;
 	struct policy *policy;

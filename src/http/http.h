@@ -149,6 +149,11 @@ struct http_stream_handler {
  * asked with HEAD (nothing comes). */
 enum err http_stream_start(struct http_request *request, const struct http_stream_handler *handler, void *owner,
 			   struct http_stream **out) MUST_USE;
+/* The same for another content, sent in pieces made by http_sse_chunk: nothing is put between them. type is static. */
+enum err http_stream_start_text(struct http_request *request, struct str type, const struct http_stream_handler *handler, void *owner,
+				struct http_stream **out) MUST_USE;
+/* Closes the connection in the middle, so that nobody takes what came for the whole. closed follows. */
+void http_stream_break(struct http_stream *stream);
 /* Sends a frame that is one chunk of the chunked coding (http_sse_frame); takes over the reference. ERR_TOO_SLOW, ERR_END. */
 enum err http_stream_send_take(struct http_stream *stream, struct frame *frame) MUST_USE;
 size_t http_stream_queued_bytes(const struct http_stream *stream);

@@ -124,6 +124,7 @@ struct http_stream {
 	int64_t sent_us;
 	size_t queued_seen;
 	unsigned stalled;
+	struct str type; /* of its content; at NULL: text/event-stream */
 	bool plain;   /* HTTP/1.0: no chunked coding */
 	bool ended;   /* http_stream_end was called */
 	bool end_due; /* the last chunk found no room yet */

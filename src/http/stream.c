@@ -85,17 +85,19 @@ static enum err start_local(struct http_request_private *priv)
 static enum err start_socket(struct http_request_private *priv)
 {
 	struct http_conn *c = priv->conn;
-	struct str first = STR(CHUNK_RETRY);
+	bool is_events = priv->stream.type.at == NULL;
+	struct str first = is_events ? STR(CHUNK_RETRY) : STR("");
 
 	priv->stream.plain = priv->head.minor == 0;
 	if (priv->stream.plain) {
 		priv->close = true;
-		first = chunk_text(first);
+		first = is_events ? chunk_text(first) : first;
 	} else {
 		http_reply_header(&priv->pub, "Transfer-Encoding", STR("chunked"));
 	}
 	http_reply_header(&priv->pub, "X-Accel-Buffering", STR("no"));
-	struct frame *frame = http_reply_frame(priv, 200, STR("text/event-stream"), -1, priv->head_only ? STR("") : first);
+	struct str type = is_events ? STR("text/event-stream") : priv->stream.type;
+	struct frame *frame = http_reply_frame(priv, 200, type, -1, priv->head_only ? STR("") : first);
 	if (priv->head_only || !frame) {
 		http_conn_reply(priv, frame);
 		return ERR_END;
@@ -141,6 +143,24 @@ enum err http_stream_start(struct http_request *request, const struct http_strea
 		*out = &priv->stream;
 	}
 	return err;
+}
+
+enum err http_stream_start_text(struct http_request *request, struct str type, const struct http_stream_handler *handler, void *owner,
+				struct http_stream **out)
+{
+	request->priv->stream.type = type;
+	return http_stream_start(request, handler, owner, out);
+}
+
+void http_stream_break(struct http_stream *stream)
+{
+	struct http_request_private *priv = priv_of(stream);
+
+	if (priv->conn) {
+		http_conn_abort(priv->conn, ERR_STORE_UNAVAILABLE);
+	} else {
+		http_stream_end(stream);
+	}
 }
 
 /* ---- sending ---- */
@@ -204,7 +224,7 @@ void http_stream_tick(struct http_request_private *priv)
 	if (priv->conn->state != HTTP_CONN_STREAM) {
 		return;
 	}
-	if (quiet && !priv->stream.ended) {
+	if (quiet && !priv->stream.ended && priv->stream.type.at == NULL) {
 		enum err err = send_chunk(priv, STR(CHUNK_COMMENT));
 		/* With a full queue the client has enough to read. */
 		if (err && err != ERR_TOO_SLOW) {
@@ -218,7 +238,7 @@ void http_stream_tick(struct http_request_private *priv)
 
 void http_stream_drain(struct http_request_private *priv)
 {
-	if (!priv->stream.ended && send_chunk(priv, STR(CHUNK_RETRY))) {
+	if (!priv->stream.ended && priv->stream.type.at == NULL && send_chunk(priv, STR(CHUNK_RETRY))) {
 		/* A full queue ends with the run; a closing connection has its own end. */
 		return;
 	}

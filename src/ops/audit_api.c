@@ -257,7 +257,8 @@ static enum err verify_run(struct query *query, struct db *db)
 {
 	struct json_out *json = &query->json;
 	struct audit_report report;
-	enum err err = audit_verify(db, &report);
+	struct audit_proofs proofs = {.checkpoints = query->guild->checkpoints};
+	enum err err = audit_verify(db, &proofs, &report);
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -269,6 +270,12 @@ static enum err verify_run(struct query *query, struct db *db)
 		json_put_int(json, STR("first_bad"), report.first_bad);
 		json_put_str(json, STR("reason"), str_of(report.reason));
 	}
+	if (report.last_bad != 0) {
+		json_put_int(json, STR("last_bad"), report.last_bad);
+	}
+	json_put_int(json, STR("erased"), report.erased);
+	json_put_int(json, STR("checkpoints"), report.checkpoints);
+	json_put_int(json, STR("signed_size"), report.signed_size);
 	json_name(json, STR("head"));
 	json_object(json);
 	json_put_int(json, STR("seq"), report.head.seq);

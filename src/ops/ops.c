@@ -41,6 +41,16 @@ static const struct http_member backup_body[] = {
 	{"name", HTTP_STRING, false, 1, 100, NULL, "name of the file: letters, digits, dots, dashes; without one it is made from the time"},
 	{.name = NULL},
 };
+static const struct http_member consistency_query[] = {
+	{"from", HTTP_INT, true, 1, INT64_MAX, NULL, "size of the earlier state"},
+	{"to", HTTP_INT, false, 1, INT64_MAX, NULL, "size of the later state; when absent that of the newest checkpoint"},
+	{.name = NULL},
+};
+static const char *const export_formats[] = {"jsonl", NULL};
+static const struct http_member export_query[] = {
+	{"format", HTTP_STRING, false, 1, 16, export_formats, "jsonl"},
+	{.name = NULL},
+};
 
 const struct http_route ops_routes[] = {
 	{HTTP1_GET, "/v1/ws", ROLE_VIEWER, HTTP_UPGRADE | HTTP_OPEN | HTTP_AGENT_OK, NULL,
@@ -62,6 +72,14 @@ const struct http_route ops_routes[] = {
 	 upkeep_verify_post},
 	{HTTP1_GET, "/v1/verify", ROLE_ADMIN, 0, "verify", "How the check begun last is getting on, and what it found.", NULL, NULL,
 	 "verification", 200, upkeep_verify_get},
+	{HTTP1_GET, "/v1/audit/checkpoint", ROLE_MEMBER, 0, "read", "The newest signed state of the audit log, and the public key.", NULL, NULL,
+	 "audit_signed", 200, audit_checkpoint_handle},
+	{HTTP1_GET, "/v1/audit/consistency", ROLE_MEMBER, 0, "read", "Proves that a later state of the log grew out of an earlier one (RFC 6962).",
+	 NULL, consistency_query, "audit_consistency", 200, audit_consistency_handle},
+	{HTTP1_GET, "/v1/audit/export", ROLE_ADMIN, HTTP_TEXT, "read", "Streams the whole log as lines of JSON, for checking it elsewhere.", NULL,
+	 export_query, NULL, 200, audit_export_handle},
+	{HTTP1_GET, "/v1/audit/{id}/proof", ROLE_MEMBER, 0, "read", "Proves that an entry is in the newest signed state (RFC 6962).", NULL, NULL,
+	 "audit_inclusion", 200, audit_inclusion_handle},
 	{HTTP1_GET, "/healthz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "Says how the server is; more to admins.", NULL, NULL, "health",
 	 200, health_handle},
 	{HTTP1_GET, "/readyz", ROLE_VIEWER, HTTP_OPEN | HTTP_UNLIMITED, NULL, "503 while degraded or stopping.", NULL, NULL, "health", 200,

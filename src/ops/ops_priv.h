@@ -1,7 +1,7 @@
 /*
  * ops_priv.h - what the files of ops/ share: handlers of the rows, topic names, ownership, pure rendering.
  *
- * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_api.c, ops_store.c, topic_check.c.
+ * For:     ops.c, socket*.c, events_api.c, feed.c, topic.c, health.c, openapi.c, audit_*.c, ops_store.c, topic_check.c.
  * Not for: other folders (ops.h).
  * Threads: handlers on their request's loop; topic checks run on a reader and answer on their home loop.
  * Memory:  said at each struct.
@@ -23,6 +23,10 @@ void health_metrics_handle(struct http_request *request, void *ctx);
 void ops_openapi_handle(struct http_request *request, void *ctx);
 void audit_list_handle(struct http_request *request, void *ctx);
 void audit_verify_handle(struct http_request *request, void *ctx);
+void audit_checkpoint_handle(struct http_request *request, void *ctx);
+void audit_inclusion_handle(struct http_request *request, void *ctx);
+void audit_consistency_handle(struct http_request *request, void *ctx);
+void audit_export_handle(struct http_request *request, void *ctx);
 
 /* ---- presence.c ---- */
 struct presence_table;

@@ -62,7 +62,7 @@ enum err verify_create(struct db *db, bool at_rest, struct verify **out)
 	char detail[256];
 	int64_t version;
 	enum err err = db_version(db, "store", &version, detail);
-	err = err == ERR_OK ? audit_walk_create(&verify->walk) : err;
+	err = err == ERR_OK ? audit_walk_create(NULL, &verify->walk) : err;
 	verify->is_old = err == ERR_OK && version < db_version_newest();
 	if (err != ERR_OK) {
 		verify_destroy(&verify);

@@ -534,7 +534,7 @@ void world_check(struct world *world, bool strict)
 		}
 		db_reset(stmt);
 	}
-	if (audit_verify(db, &report) != ERR_OK || report.first_bad != 0) {
+	if (audit_verify(db, NULL, &report) != ERR_OK || report.first_bad != 0) {
 		world_fail(world, "the audit chain is broken at %lld", (long long)report.first_bad);
 	}
 	for (size_t i = 0; i < world->count; i++) {

@@ -109,8 +109,9 @@ class TestBackup:
         other = tmp_path / "other"
         done = server.cli("restore", str(backup), "--data", str(other))
         assert done.returncode == 0, done.stderr
-        assert "guild.key" in done.stdout
+        assert "guild.key" in done.stdout and "audit.key" in done.stdout
         shutil.copy(server.data / "guild.key", other)
+        shutil.copy(server.data / "audit.key", other)
         shutil.copy(server.data / "admin.token", other)
         restored = make_server(data=other)
         for kept in before:

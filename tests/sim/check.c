@@ -267,7 +267,7 @@ void sim_check(struct sim *sim)
 	struct audit_report report;
 	struct log_head head;
 	char hex[2 * HASH_SHA256_BYTES + 1];
-	check(audit_verify(db_of(sim), &report) == ERR_OK);
+	check(audit_verify(db_of(sim), NULL, &report) == ERR_OK);
 	if (report.first_bad != 0) {
 		sim_fail(sim, "audit entry %lld: %s", (long long)report.first_bad, report.reason);
 	}

@@ -195,7 +195,7 @@ static inline const char *path(const char *format, const char *id)
 static inline int64_t audit_entries(struct fixture *f)
 {
 	struct audit_report report;
-	assert_int_equal(audit_verify(writer_db(f->guild.writer), &report), ERR_OK);
+	assert_int_equal(audit_verify(writer_db(f->guild.writer), NULL, &report), ERR_OK);
 	assert_int_equal(report.first_bad, 0);
 	return report.entries;
 }

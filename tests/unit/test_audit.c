@@ -220,12 +220,12 @@ static void an_untouched_log_is_good(void **state)
 	struct audit_report report;
 	struct log_head head;
 	struct db *db = make_log(0);
-	assert_int_equal(audit_verify(db, &report), ERR_OK);
+	assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
 	assert_int_equal(report.entries, 0);
 	assert_int_equal(report.first_bad, 0);
 	db_close(&db);
 	db = make_log(ROWS);
-	assert_int_equal(audit_verify(db, &report), ERR_OK);
+	assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
 	assert_null(report.reason);
 	assert_int_equal(report.first_bad, 0);
 	assert_int_equal(report.entries, ROWS);
@@ -247,7 +247,6 @@ static void each_tampering_is_found_at_its_row(void **state)
 		{{{"UPDATE log SET entry = replace(entry, '1101', '1100') WHERE seq = 1101"}}, 1101,
 		 "content does not match its hash"},
 		{{{"UPDATE log SET entry = entry || ' ' WHERE seq = 1"}}, 1, "content does not match its hash"},
-		{{{"UPDATE log SET entry = NULL WHERE seq = 3"}}, 3, "content is missing"},
 		{{{"UPDATE log SET entry = NULL, kinds = 4 WHERE seq = 3"}}, 3, "content does not match its hash"},
 		{{{"UPDATE log SET kinds = kinds - 1 WHERE seq = 3"}}, 3, "columns do not match the content"},
 		{{{"UPDATE log SET entry = '{}' WHERE seq = 5"}}, 5, "content does not match its hash"},
@@ -279,13 +278,31 @@ static void each_tampering_is_found_at_its_row(void **state)
 			assert_int_equal(db_run(db_use(db, sql)), ERR_OK);
 			assert_true(db_changes(db) >= 1);
 		}
-		assert_int_equal(audit_verify(db, &report), ERR_OK);
+		assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
 		assert_int_equal(report.first_bad, list[i].first_bad);
 		assert_string_equal(report.reason, list[i].reason);
 		db_rollback(db);
 	}
-	assert_int_equal(audit_verify(db, &report), ERR_OK);
+	assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
 	assert_int_equal(report.first_bad, 0);
+	db_close(&db);
+}
+
+static void an_erased_entry_is_no_fault(void **state)
+{
+	static const struct db_sql erase = {"UPDATE log SET entry = NULL WHERE seq IN (3, 4, 5)"}; /* the fifth never had one */
+	static const struct db_sql forge = {"UPDATE log SET entry_hash = zeroblob(32) WHERE seq = 4"};
+	struct db *db = make_log(ROWS);
+	struct audit_report report;
+	assert_int_equal(db_run(db_use(db, &erase)), ERR_OK);
+	assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
+	assert_int_equal(report.first_bad, 0);
+	assert_int_equal(report.erased, 2);
+	assert_int_equal(report.entries, ROWS);
+	assert_int_equal(db_run(db_use(db, &forge)), ERR_OK);
+	assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
+	assert_int_equal(report.first_bad, 4);
+	assert_string_equal(report.reason, "chain is broken");
 	db_close(&db);
 }
 
@@ -321,7 +338,7 @@ static void each_flipped_bit_in_the_file_is_found(void **state)
 		struct audit_report report;
 		flip_bit(at + bit / 8, bit % 8);
 		assert_int_equal(db_open(path, DB_WRITER, &db, detail), ERR_OK);
-		assert_int_equal(audit_verify(db, &report), ERR_OK);
+		assert_int_equal(audit_verify(db, NULL, &report), ERR_OK);
 		assert_int_equal(report.first_bad, 1201);
 		assert_string_equal(report.reason, "content does not match its hash");
 		assert_int_equal(report.entries, 1200);
@@ -342,6 +359,7 @@ int main(void)
 		CASE(the_hash_is_what_the_header_says),
 		CASE(an_untouched_log_is_good),
 		CASE(each_tampering_is_found_at_its_row),
+		CASE(an_erased_entry_is_no_fault),
 		CASE(each_flipped_bit_in_the_file_is_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

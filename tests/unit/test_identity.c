@@ -201,7 +201,7 @@ static void test_first_start(void **state)
 	assert_string_equal(token, "");
 	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
 	struct audit_report report;
-	assert_int_equal(audit_verify(writer_db(g->writer), &report), ERR_OK);
+	assert_int_equal(audit_verify(writer_db(g->writer), NULL, &report), ERR_OK);
 	assert_int_equal(report.entries, 2);
 	assert_int_equal(report.first_bad, 0);
 }
@@ -282,7 +282,7 @@ static void test_commit_and_undo(void **state)
 	assert_non_null(identity_external(identity, workspace, STR("ext-1")));
 	assert_non_null(registry_system_default(f->guild.registry, workspace));
 	struct audit_report report;
-	assert_int_equal(audit_verify(writer_db(f->guild.writer), &report), ERR_OK);
+	assert_int_equal(audit_verify(writer_db(f->guild.writer), NULL, &report), ERR_OK);
 	assert_int_equal(report.first_bad, 0);
 	assert_int_equal(report.entries, 3);
 }
