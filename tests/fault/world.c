@@ -245,8 +245,9 @@ static void request_run(struct loop_note *note, struct loop *loop)
 	struct caller caller;
 	request->begun = true;
 	identity_caller(identity_operator(world->guild->identity), &caller);
-	http_local_dispatch(world->guild->http, loop, str_of(request->method), str_of(request->target), str_of(request->body), STR_NONE,
-			    &caller, &sink);
+	struct http_local_call call = {
+		.method = str_of(request->method), .target = str_of(request->target), .body = str_of(request->body)};
+	http_local_dispatch(world->guild->http, loop, &call, &caller, &sink);
 }
 
 /* Something of that kind that is there, or NULL. */
