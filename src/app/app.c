@@ -329,6 +329,7 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail)
 	struct token_place place = {guild, detail};
 	enum err err = identity_load(guild->identity, db);
 	err = err == ERR_OK ? registry_load(guild->registry, db) : err;
+	err = err == ERR_OK ? approval_load(guild->approvals, db) : err;
 	err = err == ERR_OK ? social_load(guild->social, db) : err;
 	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token_write, &place, token) : err;
 	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;

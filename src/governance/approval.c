@@ -147,11 +147,21 @@ enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals *
 	}
 	approvals->guild = guild;
 	approvals->ttl_us = ttl_us;
-	/* What the store has from before is found by the first look. */
-	atomic_init(&approvals->next_expiry_us, 0);
+	atomic_init(&approvals->next_expiry_us, INT64_MAX);
 	approvals->timer.run = tick;
 	*out = approvals;
 	return ERR_OK;
+}
+
+enum err approval_load(struct approvals *approvals, struct db *db)
+{
+	struct arena arena;
+	struct approval approval;
+	arena_init(&arena, SWEEP_ARENA_BYTES);
+	enum err err = approval_first_open(db, &arena, &approval);
+	atomic_store(&approvals->next_expiry_us, err == ERR_OK ? approval.expires_at_us : INT64_MAX);
+	arena_fini(&arena);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 void approval_destroy(struct approvals **approvals)

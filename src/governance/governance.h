@@ -91,6 +91,8 @@ extern const struct http_route approval_routes[];
 struct approvals;
 struct guild;
 enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals **out) MUST_USE;
+/* Start-up, before threads: when the first that is open expires, so that a server without any writes nothing when it starts. */
+enum err approval_load(struct approvals *approvals, struct db *db) MUST_USE;
 /* The loops' threads have ended, the loops are still there. */
 void approval_destroy(struct approvals **approvals);
 /* Once the threads run: from now on they expire by themselves. */
