@@ -1,49 +1,37 @@
-/* hash.c - SHA-256 by OpenSSL's EVP; hexadecimal; comparing without a timing trace. */
+/*
+ * hash.c - SHA-256 by OpenSSL; hexadecimal; comparing without a timing trace.
+ *
+ * By the functions below EVP: those of EVP allocate with every hash, and a token has to be hashed, or an audit entry chained, when there is no
+ * memory too.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 
 struct hash {
-	EVP_MD *md;
-	EVP_MD_CTX *ctx;
+	SHA256_CTX state;
 };
 
 enum err hash_create(struct hash **out)
 {
-	struct hash *hash = mem_alloc(sizeof(*hash));
-
-	*out = NULL;
-	if (!hash) {
-		return ERR_MEMORY;
-	}
-	hash->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-	hash->ctx = EVP_MD_CTX_new();
-	if (!hash->md || !hash->ctx) {
-		hash_destroy(&hash);
-		return ERR_MEMORY;
-	}
-	*out = hash;
-	return ERR_OK;
+	*out = mem_alloc(sizeof(**out));
+	return *out ? ERR_OK : ERR_MEMORY;
 }
 
 void hash_destroy(struct hash **hash)
 {
-	if (!*hash) {
-		return;
-	}
-	EVP_MD_CTX_free((*hash)->ctx);
-	EVP_MD_free((*hash)->md);
 	mem_free(*hash);
 	*hash = NULL;
 }
 
 void hash_begin(struct hash *hash)
 {
-	check(EVP_DigestInit_ex2(hash->ctx, hash->md, NULL) == 1);
+	check(SHA256_Init(&hash->state) == 1);
 }
 
 void hash_put(struct hash *hash, const void *bytes, size_t len)
@@ -51,22 +39,21 @@ void hash_put(struct hash *hash, const void *bytes, size_t len)
 	if (len == 0) {
 		return;
 	}
-	check(EVP_DigestUpdate(hash->ctx, bytes, len) == 1);
+	check(SHA256_Update(&hash->state, bytes, len) == 1);
 }
 
 void hash_end(struct hash *hash, uint8_t out[HASH_SHA256_BYTES])
 {
-	unsigned len = 0;
-
-	check(EVP_DigestFinal_ex(hash->ctx, out, &len) == 1 && len == HASH_SHA256_BYTES);
+	check(SHA256_Final(out, &hash->state) == 1);
 }
 
 void hash_sha256(struct str bytes, uint8_t out[HASH_SHA256_BYTES])
 {
-	unsigned len = 0;
+	struct hash hash;
 
-	check(EVP_Digest(bytes.at ? bytes.at : "", bytes.len, out, &len, EVP_sha256(), NULL) == 1);
-	check(len == HASH_SHA256_BYTES);
+	hash_begin(&hash);
+	hash_put(&hash, bytes.at, bytes.len);
+	hash_end(&hash, out);
 }
 
 void hash_hex(const uint8_t *bytes, size_t len, char *out)
@@ -111,3 +98,31 @@ bool hash_equal(const void *a, const void *b, size_t len)
 {
 	return len == 0 || CRYPTO_memcmp(a, b, len) == 0;
 }
+
+#ifdef GUILD_FAILPOINTS
+static void *share_take(size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return mem_alloc(bytes);
+}
+
+static void *share_resize(void *block, size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return mem_resize(block, bytes);
+}
+
+static void share_free(void *block, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	mem_free(block);
+}
+
+void hash_memory_share(void)
+{
+	check(CRYPTO_set_mem_functions(share_take, share_resize, share_free) == 1);
+}
+#endif

@@ -31,4 +31,9 @@ enum err hash_unhex(struct str text, uint8_t *out, size_t len) MUST_USE;
 /* Compares in time that depends on len alone. */
 bool hash_equal(const void *a, const void *b, size_t len);
 
+#ifdef GUILD_FAILPOINTS
+/* OpenSSL's heap from now on behind base/mem.h; before its first use. */
+void hash_memory_share(void);
+#endif
+
 #endif

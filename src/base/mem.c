@@ -51,6 +51,22 @@ void mem_hook_set(mem_fail_fn *fail, void *arg)
 	hook_fail = fail;
 }
 
+#ifdef GUILD_FAILPOINTS
+size_t mem_size(void *block)
+{
+	return malloc_usable_size(block);
+}
+
+void *mem_resize(void *block, size_t bytes)
+{
+	if (bytes == 0) {
+		free(block);
+		return NULL;
+	}
+	return mem_grow(block, bytes);
+}
+#endif
+
 uint64_t mem_count(void)
 {
 	return atomic_load_explicit(&allocations, memory_order_relaxed);

@@ -29,4 +29,13 @@ void mem_hook_set(mem_fail_fn *fail, void *arg);
 /* Allocations made so far by this process (relaxed counter). */
 uint64_t mem_count(void);
 
+/* Test builds (option failpoints): a library's own heap behind the same door, so that a sweep reaches it too. Each folder that wraps a library
+ * has one function that does it, called before the library's first use: db_memory_share, loop_memory_share, http_memory_share, hash_memory_share. */
+#ifdef GUILD_FAILPOINTS
+/* Bytes that can be used of a block; 0 of NULL. */
+size_t mem_size(void *block);
+/* As realloc of C libraries: no bytes free the block. */
+void *mem_resize(void *block, size_t bytes);
+#endif
+
 #endif
