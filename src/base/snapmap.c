@@ -253,20 +253,31 @@ void *snapmap_get(const struct snapmap *map, uint64_t key)
 	return shard && i < shard->count && shard->entries[i].key == key ? shard->entries[i].value : NULL;
 }
 
-/* A copy of shard without the `cut` entries at `at`, and with room for `add` entries there. NULL without memory. */
-static struct snap_shard *copy_shard(const struct snap_shard *shard, size_t at, size_t cut, size_t add)
+static size_t shard_bytes(size_t entries)
+{
+	return sizeof(struct snap_shard) + entries * sizeof(struct snap_entry);
+}
+
+/* Makes copy one of shard without the `cut` entries at `at`, and with room for `add` entries there. */
+static void fill_copy(struct snap_shard *copy, const struct snap_shard *shard, size_t at, size_t cut, size_t add)
 {
 	size_t count = shard ? shard->count : 0;
-	struct snap_shard *copy = mem_alloc(sizeof(*copy) + (count - cut + add) * sizeof(copy->entries[0]));
 
-	if (!copy) {
-		return NULL;
-	}
 	copy->count = count - cut + add;
 	if (shard) {
 		memcpy(copy->entries, shard->entries, at * sizeof(copy->entries[0]));
 		memcpy(copy->entries + at + add, shard->entries + at + cut,
 		       (count - at - cut) * sizeof(copy->entries[0]));
+	}
+}
+
+/* NULL without memory. */
+static struct snap_shard *copy_shard(const struct snap_shard *shard, size_t at, size_t cut, size_t add)
+{
+	struct snap_shard *copy = mem_alloc(shard_bytes((shard ? shard->count : 0) - cut + add));
+
+	if (copy) {
+		fill_copy(copy, shard, at, cut, add);
 	}
 	return copy;
 }
@@ -276,10 +287,10 @@ static void publish(struct snapmap *map, size_t index, struct snap_shard *shard,
 {
 	atomic_store(&map->shards[index], shard);
 	if (old) {
-		retire(map->domain, old, mem_free);
+		snap_retire(map->domain, old, mem_free);
 	}
 	if (value && map->value_free) {
-		retire(map->domain, value, map->value_free);
+		snap_retire(map->domain, value, map->value_free);
 	}
 }
 
@@ -331,4 +342,37 @@ enum err snapmap_remove(struct snapmap *map, uint64_t key)
 	map->count--;
 	publish(map, index, shard, old, old->entries[at].value);
 	return ERR_OK;
+}
+
+struct snap_shard *snapmap_room(const struct snapmap *map, uint64_t key, size_t before)
+{
+	const struct snap_shard *shard = atomic_load(&map->shards[shard_index(key)]);
+
+	return mem_alloc(shard_bytes((shard ? shard->count : 0) + before + 1));
+}
+
+bool snapmap_same_shard(uint64_t one, uint64_t other)
+{
+	return shard_index(one) == shard_index(other);
+}
+
+void snapmap_change(struct snapmap *map, uint64_t key, void *value, struct snap_shard *room)
+{
+	size_t index = shard_index(key);
+	struct snap_shard *old = atomic_load(&map->shards[index]);
+	size_t at = lower_bound(old, key);
+	bool there = old && at < old->count && old->entries[at].key == key;
+	void *replaced = there && old->entries[at].value != value ? old->entries[at].value : NULL;
+
+	if (!there && !value) {
+		mem_free(room);
+		return;
+	}
+	check(there || map->count < map->entries_max);
+	fill_copy(room, old, at, there, value ? 1 : 0);
+	if (value) {
+		room->entries[at] = (struct snap_entry){key, value};
+	}
+	map->count += (size_t)(value != NULL) - (size_t)there;
+	publish(map, index, room, old, replaced);
 }

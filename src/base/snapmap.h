@@ -54,4 +54,11 @@ enum err snapmap_put(struct snapmap *map, uint64_t key, void *value) MUST_USE;
 /* Removes and retires; harmless when absent. ERR_MEMORY. */
 enum err snapmap_remove(struct snapmap *map, uint64_t key) MUST_USE;
 
+/* For changes that may not fail: room for one of key, when at most `before` others of its shard come first. NULL without memory; mem_free gives
+ * back what is not wanted. The room of a key serves all keys of its shard. */
+struct snap_shard *snapmap_room(const struct snapmap *map, uint64_t key, size_t before);
+bool snapmap_same_shard(uint64_t one, uint64_t other);
+/* Puts or replaces, with value NULL removes; takes room over. More entries than the map may have abort. */
+void snapmap_change(struct snapmap *map, uint64_t key, void *value, struct snap_shard *room);
+
 #endif

@@ -56,24 +56,34 @@ size_t overlay_mark(const struct overlay *overlay)
 void overlay_undo_to(struct overlay *overlay, size_t mark)
 {
 	while (overlay->pending_count > mark) {
-		void *value = overlay->pending[--overlay->pending_count].value;
+		const struct overlay_change *change = &overlay->pending[--overlay->pending_count];
+		void *value = change->value;
+		mem_free(change->room);
 		if (value != NULL && overlay->value_free != NULL) {
 			overlay->value_free(value);
 		}
 	}
 }
 
-/* A published table that cannot follow a committed transaction would let a demoted agent go on: stopping is the only safe
- * answer, so running out of memory here aborts. */
+/* A published table that could not follow a committed transaction would let a demoted agent go on. What this needs was therefore had when the
+ * change was made, and refused then if there was no memory. */
 void overlay_commit(struct overlay *overlay)
 {
 	for (size_t i = 0; i < overlay->pending_count; i++) {
 		const struct overlay_change *change = &overlay->pending[i];
-		enum err err = change->value != NULL ? snapmap_put(&overlay->published, change->key, change->value)
-						     : snapmap_remove(&overlay->published, change->key);
-		check(err == ERR_OK);
+		snapmap_change(&overlay->published, change->key, change->value, change->room);
 	}
 	overlay->pending_count = 0;
+}
+
+static struct snap_shard *room_make(const struct overlay *overlay, uint64_t key)
+{
+	size_t before = 0;
+
+	for (size_t i = 0; i < overlay->pending_count; i++) {
+		before += snapmap_same_shard(overlay->pending[i].key, key);
+	}
+	return snapmap_room(&overlay->published, key, before);
 }
 
 static enum err pending_add(struct overlay *overlay, uint64_t key, void *value)
@@ -90,6 +100,10 @@ static enum err pending_add(struct overlay *overlay, uint64_t key, void *value)
 		overlay->pending = pending;
 		overlay->pending_cap = cap;
 	}
-	overlay->pending[overlay->pending_count++] = (struct overlay_change){key, value};
+	struct snap_shard *room = room_make(overlay, key);
+	if (room == NULL) {
+		return ERR_MEMORY;
+	}
+	overlay->pending[overlay->pending_count++] = (struct overlay_change){key, value, room};
 	return ERR_OK;
 }

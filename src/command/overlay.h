@@ -18,6 +18,7 @@
 struct overlay_change {
 	uint64_t key;
 	void *value; /* NULL: removed */
+	struct snap_shard *room; /* for publishing it: that may not fail */
 };
 
 struct overlay {
