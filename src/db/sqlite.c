@@ -42,6 +42,7 @@ struct db {
 	uint64_t pages_logged;
 	int64_t wal_end; /* pages in the log at the last commit */
 	int64_t wal_pages;
+	bool rollback_due;        /* a transaction could not be ended */
 	struct db_stmt no_memory; /* stands for a statement that could not be had */
 	int logged_code; /* the fault already in the log, so that a full disk does not fill the log too */
 };
@@ -210,6 +211,17 @@ static int create_private(const char *path)
 	return 0;
 }
 
+/* The statements that end transactions are there from the start: one may have to end because there is no memory. */
+static enum err keep_ends(struct db *db)
+{
+	static const struct db_sql *const ends[] = {&sql_commit, &sql_rollback, &sql_release, &sql_rollback_to};
+	enum err err = ERR_OK;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && err == ERR_OK; i++) {
+		err = db_use(db, ends[i])->failed;
+	}
+	return err;
+}
+
 enum err db_open(const char *path, enum db_mode mode, struct db **out, char *detail)
 {
 	*out = NULL;
@@ -229,6 +241,9 @@ enum err db_open(const char *path, enum db_mode mode, struct db **out, char *det
 	int code = sqlite3_open_v2(path, &db->handle, flags, vfs_fault_name());
 	if (code == SQLITE_OK) {
 		code = configure(db);
+	}
+	if (code == SQLITE_OK && keep_ends(db) != ERR_OK) {
+		code = SQLITE_NOMEM;
 	}
 	if (code != SQLITE_OK) {
 		explain(code, db->handle ? sqlite3_system_errno(db->handle) : 0, path, detail);
@@ -511,6 +526,12 @@ bool db_in_transaction(const struct db *db)
 
 enum err db_begin(struct db *db)
 {
+	if (db->rollback_due) {
+		db_rollback(db);
+		if (db->rollback_due) {
+			return ERR_MEMORY;
+		}
+	}
 	return run(db_use(db, db->mode == DB_WRITER ? &sql_begin_write : &sql_begin_read));
 }
 
@@ -528,9 +549,9 @@ void db_rollback(struct db *db)
 {
 	reset_all(db);
 	if (db_in_transaction(db)) {
-		enum err err = run(db_use(db, &sql_rollback));
-		/* Even where the disk refuses, the transaction is over. */
-		check(err == ERR_OK || !db_in_transaction(db));
+		/* Even where the disk refuses, the transaction is over. Where there is no memory to end it (after a change of the schema that takes
+		 * some), it is over with the connection, or before the next one begins. */
+		db->rollback_due = run(db_use(db, &sql_rollback)) != ERR_OK && db_in_transaction(db);
 	}
 	if (db->mode == DB_READER) {
 		db->logged_code = SQLITE_OK;
