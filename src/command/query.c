@@ -130,6 +130,9 @@ static enum err page_end(struct query *query)
 	json_name(&query->json, STR("next_cursor"));
 	if (query->more) {
 		err = cursor_put(query);
+		if (err != ERR_OK) {
+			return err;
+		}
 	} else {
 		json_null(&query->json);
 	}

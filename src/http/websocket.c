@@ -91,9 +91,11 @@ bool http_websocket_check(struct http_request_private *priv)
 	    !str_eq(http1_field(head, STR("Sec-WebSocket-Version")), STR("13"))) {
 		return refuse(priv, ERR_UPGRADE, NULL);
 	}
-	if (priv->has_body || http1_field_count(head, STR("Sec-WebSocket-Key")) != 1 ||
-	    ws_accept(http1_field(head, STR("Sec-WebSocket-Key")), accept)) {
-		return refuse(priv, ERR_MALFORMED, "Sec-WebSocket-Key is not 16 bytes in base64.");
+	bool one_key = !priv->has_body && http1_field_count(head, STR("Sec-WebSocket-Key")) == 1;
+	enum err err = one_key ? ws_accept(http1_field(head, STR("Sec-WebSocket-Key")), accept) : ERR_MALFORMED;
+	if (err) {
+		return err == ERR_MEMORY ? refuse(priv, err, NULL)
+					 : refuse(priv, ERR_MALFORMED, "Sec-WebSocket-Key is not 16 bytes in base64.");
 	}
 	if (!origin_fits(priv)) {
 		return refuse(priv, ERR_PERMISSION, "Pages of this origin may not open a WebSocket here.");
