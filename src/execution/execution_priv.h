@@ -121,6 +121,8 @@ struct execution {
 	/* the run */
 	struct loop_task step_task;
 	struct loop_timer total_timer, batch_timer, retry_timer;
+	struct loop_timer publish_timer;     /* while numbers are owed to the bus: there was no memory for one */
+	int64_t publish_from, publish_upto;  /* those numbers; 0: none */
 	struct provider_call *call;
 	struct stream_log log;
 	struct list viewers;         /* on this loop: told of new events once a turn */

@@ -186,6 +186,7 @@ void flow_destroy(struct execution *execution)
 	loop_timer_clear(shard->loop, &execution->total_timer);
 	loop_timer_clear(shard->loop, &execution->batch_timer);
 	loop_timer_clear(shard->loop, &execution->retry_timer);
+	loop_timer_clear(shard->loop, &execution->publish_timer);
 	if (map_get(&shard->by_id, (uint64_t)execution->id) == execution) {
 		map_remove(&shard->by_id, (uint64_t)execution->id);
 	}

@@ -17,6 +17,7 @@ static void end_run(struct loop_task *task, struct loop *loop);
 static void total_run(struct loop_timer *timer, struct loop *loop);
 static void watchdog_run(struct loop_timer *timer, struct loop *loop);
 static void batch_run(struct loop_timer *timer, struct loop *loop);
+static void publish_run(struct loop_timer *timer, struct loop *loop);
 static void batch_start(struct execution *execution);
 static enum err batch_apply(struct write_job *job, struct db *db);
 static void batch_done(struct write_job *job);
@@ -131,15 +132,17 @@ static void call_step(struct execution *execution)
 	}
 }
 
-void flow_publish(struct execution *execution, int64_t seq)
+#define PUBLISH_AGAIN_US 50000
+
+/* False without memory. */
+static bool publish_one(struct execution *execution, int64_t seq)
 {
 	struct bus *bus = execution->guild->bus;
-	viewer_wake_all(execution);
 	struct str topics[2] = {str_of(execution->execution_topic), str_of(execution->user_topic)};
 	unsigned topic_count = execution->stream ? 2 : 1;
 	const uint64_t *hashes = execution->topic_hashes;
 	if (!bus_hash_wanted(bus, hashes[0]) && !(execution->stream && bus_hash_wanted(bus, hashes[1]))) {
-		return;
+		return true;
 	}
 	struct buf *scratch = &execution->shard->scratch;
 	buf_clear(scratch);
@@ -155,9 +158,41 @@ void flow_publish(struct execution *execution, int64_t seq)
 					.hashes = hashes,
 					.data = buf_str(scratch)};
 	struct bus_event *event;
-	if (buf_err(scratch) == ERR_OK && bus_event_make(&parts, &event) == ERR_OK) {
+	bool made = buf_err(scratch) == ERR_OK && bus_event_make(&parts, &event) == ERR_OK;
+	if (made) {
 		bus_publish_take(bus, event);
 	}
+	return made;
+}
+
+/* Whoever listens waits for the next number, and for the last one for ever: what could not be made is made later, and nothing overtakes it. */
+static void publish_owed(struct execution *execution)
+{
+	struct loop *loop = execution->shard->loop;
+	while (execution->publish_from <= execution->publish_upto && publish_one(execution, execution->publish_from)) {
+		execution->publish_from++;
+	}
+	if (execution->publish_from > execution->publish_upto) {
+		execution->publish_from = 0;
+		loop_timer_clear(loop, &execution->publish_timer);
+	} else {
+		execution->publish_timer.run = publish_run;
+		(void)!loop_timer_set(loop, &execution->publish_timer, loop_now_us(loop) + PUBLISH_AGAIN_US);
+	}
+}
+
+static void publish_run(struct loop_timer *timer, struct loop *loop)
+{
+	(void)loop;
+	publish_owed(container_of(timer, struct execution, publish_timer));
+}
+
+void flow_publish(struct execution *execution, int64_t seq)
+{
+	viewer_wake_all(execution);
+	execution->publish_from = execution->publish_from != 0 ? execution->publish_from : seq;
+	execution->publish_upto = seq;
+	publish_owed(execution);
 }
 
 /* Durable: the first so many deltas are on disk; whoever listens gets those that are new. */

@@ -24,10 +24,11 @@ static enum err send(struct feed *feed, struct bus_event *event);
 static void gap(struct feed *feed, int64_t from, int64_t to);
 static void recovered(struct feed *feed, int64_t count, int64_t offset);
 static size_t queued_bytes(struct feed *feed);
+static void broken(struct feed *feed);
 static void on_drained(struct http_stream *stream, void *owner);
 static void on_closed(struct http_stream *stream, void *owner);
 
-static const struct feed_handler feed_handler = {sees, send, gap, recovered, queued_bytes};
+static const struct feed_handler feed_handler = {sees, send, gap, recovered, queued_bytes, broken};
 static const struct http_stream_handler stream_handler = {on_drained, on_closed};
 
 static struct listener *listener_of(struct feed *feed)
@@ -158,7 +159,8 @@ static void listener_start(struct listener *listener)
 
 static enum err send_take(struct listener *listener, struct frame *frame)
 {
-	enum err err = frame != NULL ? http_stream_send_take(listener->stream, frame) : ERR_OK;
+	/* What is left out has to be seen to be missing. */
+	enum err err = frame != NULL ? http_stream_send_take(listener->stream, frame) : ERR_MEMORY;
 	if (err != ERR_OK) {
 		http_stream_end(listener->stream);
 	}
@@ -173,11 +175,16 @@ static bool sees(struct feed *feed, const struct bus_event *event)
 static enum err send(struct feed *feed, struct bus_event *event)
 {
 	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_SSE);
-	enum err err = frame != NULL ? send_take(listener_of(feed), frame_hold(frame)) : ERR_OK;
-	if (frame != NULL && err == ERR_OK) {
+	enum err err = send_take(listener_of(feed), frame != NULL ? frame_hold(frame) : NULL);
+	if (err == ERR_OK) {
 		ops_event_delivered(feed->guild, feed->loop, &listener_of(feed)->check.caller, event);
 	}
 	return err;
+}
+
+static void broken(struct feed *feed)
+{
+	http_stream_end(listener_of(feed)->stream);
 }
 
 static void gap(struct feed *feed, int64_t from, int64_t to)

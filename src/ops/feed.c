@@ -222,10 +222,20 @@ bool feed_unsubscribe(struct feed *feed, struct str name)
 
 /* ---- live ---- */
 
+/* What comes next cannot be kept in order. */
+static void feed_break(struct feed *feed)
+{
+	feed->dead = true;
+	feed->handler->broken(feed);
+}
+
 static bool frame_is_next(struct feed *feed, const struct bus_event *event)
 {
 	struct feed_run *run = feed_run_find(feed, event->execution, event->seq == 1);
 	if (run == NULL) {
+		if (event->seq == 1 && feed->runs == NULL) {
+			feed_break(feed);
+		}
 		return false;
 	}
 	if (run->next == 0) {
@@ -285,7 +295,7 @@ static void held_give_up(struct feed *feed)
 	if (list_empty(&feed->catchups)) {
 		struct catchup *catchup = catchup_make(feed, NULL, 0, &(struct feed_after){.given = true, .offset = from});
 		if (catchup == NULL) {
-			feed->dead = true;
+			feed_break(feed);
 			return;
 		}
 		list_push(&feed->catchups, &catchup->link);
@@ -307,7 +317,7 @@ static void feed_hold(struct feed *feed, struct bus_event *event)
 	if (feed->held == NULL) {
 		feed->held = mem_alloc(LIMIT_HOLD_EVENTS * sizeof(feed->held[0]));
 		if (feed->held == NULL) {
-			feed->dead = true;
+			feed_break(feed);
 			return;
 		}
 	}

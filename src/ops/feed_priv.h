@@ -35,6 +35,8 @@ struct feed_handler {
 	/* A catch-up has ended: count events; everything up to offset that may be seen has been given. */
 	void (*recovered)(struct feed *feed, int64_t count, int64_t offset);
 	size_t (*queued_bytes)(struct feed *feed);
+	/* There was no memory for what comes next: the client has to come back and resume. */
+	void (*broken)(struct feed *feed);
 };
 
 struct feed_topic {

@@ -411,7 +411,11 @@ enum err socket_client_send_take(struct client *client, struct frame *frame)
 		frame_drop(&frame);
 		return ERR_END;
 	}
-	enum err err = websocket_send_take(client->socket, frame);
+	enum err err = frame != NULL ? websocket_send_take(client->socket, frame) : ERR_MEMORY;
+	/* What is left out has to be seen to be missing: whoever comes back resumes from the number that it has. */
+	if (err == ERR_MEMORY) {
+		websocket_close(client->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: resume"));
+	}
 	client->sent += err == ERR_OK;
 	return err;
 }

@@ -25,6 +25,7 @@ static enum err feed_send(struct feed *feed, struct bus_event *event);
 static void feed_gap(struct feed *feed, int64_t from, int64_t to);
 static void feed_recovered(struct feed *feed, int64_t count, int64_t offset);
 static size_t feed_queued_bytes(struct feed *feed);
+static void feed_broken(struct feed *feed);
 static void subscribe_answer(struct client *client, struct str ref, const struct topic_name *topics, unsigned count,
 			     const struct feed_after *after);
 static void subscribe_checked(struct topic_check *check, enum err err);
@@ -33,7 +34,7 @@ static enum err viewer_send_take(void *ctx, struct frame *frame, int64_t seq);
 static void viewer_ended(void *ctx, enum err err);
 static void viewing_free(struct feed_run *run);
 
-const struct feed_handler socket_feed_handler = {feed_sees, feed_send, feed_gap, feed_recovered, feed_queued_bytes};
+const struct feed_handler socket_feed_handler = {feed_sees, feed_send, feed_gap, feed_recovered, feed_queued_bytes, feed_broken};
 
 static struct client *client_of(struct feed *feed)
 {
@@ -50,8 +51,8 @@ static bool feed_sees(struct feed *feed, const struct bus_event *event)
 static enum err feed_send(struct feed *feed, struct bus_event *event)
 {
 	struct frame *frame = bus_event_frame(feed->guild->bus, event, BUS_FORM_WS);
-	enum err err = frame != NULL ? socket_client_send_take(client_of(feed), frame_hold(frame)) : ERR_OK;
-	if (frame != NULL && err == ERR_OK) {
+	enum err err = socket_client_send_take(client_of(feed), frame != NULL ? frame_hold(frame) : NULL);
+	if (err == ERR_OK) {
 		ops_event_delivered(feed->guild, feed->loop, websocket_caller(client_of(feed)->socket), event);
 	}
 	return err;
@@ -61,9 +62,14 @@ static void note_send(struct client *client, struct buf *text)
 {
 	struct frame *frame = buf_err(text) == ERR_OK ? websocket_frame(buf_str(text)) : NULL;
 	buf_fini(text);
-	if (frame == NULL || socket_client_send_take(client, frame) != ERR_OK) {
+	if (socket_client_send_take(client, frame) != ERR_OK) {
 		client->feed.dead = true;
 	}
+}
+
+static void feed_broken(struct feed *feed)
+{
+	websocket_close(client_of(feed)->socket, err_row(ERR_OVERLOADED)->ws_close, STR("overloaded: resume"));
 }
 
 static void feed_gap(struct feed *feed, int64_t from, int64_t to)

@@ -115,7 +115,7 @@ struct run {
 	int64_t delivered;              /* newest offset that the loop has handled */
 	int64_t cover[TOPICS];          /* lowest offset asked from; INT64_MAX: not subscribed */
 	uint8_t got[EVENTS + 1];
-	int64_t last, gaps, gap_from, gap_to, recovered, recovered_offset;
+	int64_t last, gaps, gap_from, gap_to, recovered, recovered_offset, broken;
 	unsigned belongs_to;            /* bit of each audience whose events may be seen */
 	bool slow, in_order;
 };
@@ -153,6 +153,12 @@ static void on_gap(struct feed *feed, int64_t from, int64_t to)
 	run.gaps++;
 }
 
+static void on_broken(struct feed *feed)
+{
+	(void)feed;
+	run.broken++;
+}
+
 static void on_recovered(struct feed *feed, int64_t count, int64_t offset)
 {
 	(void)feed;
@@ -167,7 +173,7 @@ static size_t on_queued(struct feed *feed)
 	return run.slow ? LIMIT_CONN_QUEUE_BYTES : 0;
 }
 
-static const struct feed_handler handler = {on_sees, on_send, on_gap, on_recovered, on_queued};
+static const struct feed_handler handler = {on_sees, on_send, on_gap, on_recovered, on_queued, on_broken};
 
 static void run_begin(int64_t published)
 {
@@ -455,7 +461,7 @@ static bool sees_all(struct feed *feed, const struct bus_event *event)
 /* AC-86, AC-166, AC-174 */
 static void a_listener_that_fails_disturbs_nobody(void **state)
 {
-	static const struct feed_handler failing = {sees_all, fail_to_send, on_gap, on_recovered, on_queued};
+	static const struct feed_handler failing = {sees_all, fail_to_send, on_gap, on_recovered, on_queued, on_broken};
 	struct topic_name names[TOPICS];
 	struct feed broken[3];
 	int64_t offset;
@@ -497,7 +503,7 @@ static enum err count_frame(struct feed *feed, struct bus_event *event)
 	return ERR_OK;
 }
 
-static const struct feed_handler frame_handler = {on_sees, count_frame, on_gap, on_recovered, on_queued};
+static const struct feed_handler frame_handler = {on_sees, count_frame, on_gap, on_recovered, on_queued, on_broken};
 
 static unsigned frame(int64_t execution, int64_t seq, bool last)
 {
@@ -535,6 +541,31 @@ static void a_run_is_followed_from_its_start_or_not_at_all(void **state)
 	assert_int_equal(frame(100, 2, true), 1);
 	assert_int_equal(frame(901, 1, false), 1);
 	assert_int_equal(frame(101, 2, false), 1);
+	feed_fini(&run.feed);
+	bus_history_destroy(&guild.history);
+}
+
+/* There is memory for the event and for the note that brings it, and no more. */
+static bool no_table(void *arg, uint64_t number)
+{
+	(void)number;
+	return (*(unsigned *)arg)++ >= 2;
+}
+
+/* A run that cannot be followed for want of memory is not left out without a word. */
+static void a_run_that_cannot_be_followed_breaks_the_feed(void **state)
+{
+	unsigned allocations = 0;
+	(void)state;
+	run_begin(0);
+	run.feed.handler = &frame_handler;
+	subscribe(1, false, 0, 0);
+	mem_hook_set(no_table, &allocations);
+	assert_int_equal(frame(5, 1, false), 0);
+	mem_hook_set(NULL, NULL);
+	assert_int_equal(run.broken, 1);
+	assert_int_equal(frame(5, 2, false), 0);
+	assert_int_equal(run.broken, 1);
 	feed_fini(&run.feed);
 	bus_history_destroy(&guild.history);
 }
@@ -582,6 +613,7 @@ int main(void)
 		cmocka_unit_test(who_leaves_gets_nothing_more),
 		cmocka_unit_test(a_listener_that_fails_disturbs_nobody),
 		cmocka_unit_test(a_run_is_followed_from_its_start_or_not_at_all),
+		cmocka_unit_test(a_run_that_cannot_be_followed_breaks_the_feed),
 		cmocka_unit_test(what_is_not_kept_any_more_is_a_gap),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
