@@ -20,6 +20,7 @@
 #include "wire/url.h"
 
 #define CONNECT_US 5000000
+#define CONNECT_SPARE_US 1000000
 #define FIRST_BYTE_US 60000000
 #define IDLE_US 60000000
 #define TOTAL_US 600000000
@@ -29,7 +30,7 @@
 
 enum call_state {
 	CALL_WAITING,    /* the task hands it to curl */
-	CALL_CONNECTING, /* curl's connect time-out runs */
+	CALL_CONNECTING, /* curl's connect time-out runs, and ours behind it */
 	CALL_SENT,       /* connected; the first byte is waited for */
 	CALL_READING,    /* bytes came; the next ones are waited for */
 	CALL_ENDED,      /* err and reason are set; the task says done */
@@ -50,6 +51,7 @@ struct http_call {
 	char content_type[CONTENT_TYPE_BYTES];
 	size_t content_type_bytes;
 	int64_t retry_after_ms;
+	int64_t connect_timeout_us;
 	int64_t first_byte_timeout_us;
 	int64_t idle_timeout_us;
 	int64_t phase_at_us;
@@ -293,6 +295,11 @@ static void phase_begin(struct http_call *call, enum call_state state, int64_t t
 	}
 }
 
+static const char *phase_word(const struct http_call *call)
+{
+	return call->state <= CALL_CONNECTING ? "connect" : call->state == CALL_SENT ? "first_byte" : "idle";
+}
+
 static void on_call_timer(struct loop_timer *timer, struct loop *loop)
 {
 	struct http_call *call = container_of(timer, struct http_call, timer);
@@ -301,7 +308,7 @@ static void on_call_timer(struct loop_timer *timer, struct loop *loop)
 	if (now_us >= call->total_at_us) {
 		call_end(call, ERR_PROVIDER_TIMEOUT, "total");
 	} else if (now_us >= call->phase_at_us) {
-		call_end(call, ERR_PROVIDER_TIMEOUT, call->state == CALL_SENT ? "first_byte" : "idle");
+		call_end(call, ERR_PROVIDER_TIMEOUT, phase_word(call));
 	} else if (arm(call)) {
 		call_end(call, ERR_PROVIDER_FAILED, "cut");
 	}
@@ -501,6 +508,12 @@ bool http_curl_prepare(CURL *easy, const char *method, const char *url, const ch
 	bad |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
 	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "guild");
 	bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	/* Its own defaults, said again: a reset that finds no memory (7.88) leaves them out without a word, and then no byte is read. */
+	bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)CURL_MAX_WRITE_SIZE);
+	bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65536L);
+	bad |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 118L);
+	bad |= curl_easy_setopt(easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, (long)CURL_HET_DEFAULT);
+	bad |= curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1000L);
 	bad |= curl_easy_setopt(easy, CURLOPT_URL, url);
 	bad |= is_near(url) ? curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") : CURLE_OK;
 	if (bad || !prepare_method(easy, method, body)) {
@@ -534,7 +547,6 @@ static bool set_request(struct http_call *call, const struct http_call_options *
 
 static bool set_handling(struct http_call *call, const struct http_call_options *options)
 {
-	int64_t connect_us = options->connect_timeout_us ? options->connect_timeout_us : CONNECT_US;
 	CURL *easy = call->easy;
 	int bad = 0;
 
@@ -549,7 +561,7 @@ static bool set_handling(struct http_call *call, const struct http_call_options 
 		bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
 		bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	}
-	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_us + 999) / 1000));
+	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)((call->connect_timeout_us + 999) / 1000));
 	bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, (void *)call);
 	bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -559,7 +571,8 @@ static bool set_handling(struct http_call *call, const struct http_call_options 
 	return bad == 0;
 }
 
-/* Gives back what curl holds for the call: the handle keeps its buffers for the next one. */
+/* Gives back what curl holds for the call: the handle keeps its buffers for the next one. Not after a failure: one that lacked memory in the
+ * middle of something is not whole again by a reset. */
 static void call_release(struct http_call *call)
 {
 	struct http_client *client = call->client;
@@ -570,7 +583,7 @@ static void call_release(struct http_call *call)
 		client->inside = false;
 		call->in_multi = false;
 	}
-	if (call->easy && client->easy_count < EASY_KEPT) {
+	if (call->easy && call->err == ERR_OK && client->easy_count < EASY_KEPT) {
 		curl_easy_reset(call->easy);
 		client->easies[client->easy_count++] = call->easy;
 	} else if (call->easy) {
@@ -593,6 +606,7 @@ static struct http_call *call_make(struct http_client *client, const struct http
 	call->state = CALL_WAITING;
 	call->retry_after_ms = -1;
 	call->public_only = options->public_only;
+	call->connect_timeout_us = options->connect_timeout_us ? options->connect_timeout_us : CONNECT_US;
 	call->first_byte_timeout_us = options->first_byte_timeout_us ? options->first_byte_timeout_us : FIRST_BYTE_US;
 	call->idle_timeout_us = options->idle_timeout_us ? options->idle_timeout_us : IDLE_US;
 	call->phase_at_us = INT64_MAX;
@@ -626,6 +640,7 @@ enum err http_client_start(struct http_client *client, const struct http_call_op
 		err = arm(call);
 	}
 	if (err) {
+		call->err = err;
 		call_release(call);
 		mem_free(call);
 		return err;
@@ -664,7 +679,11 @@ static void on_call_task(struct loop_task *task, struct loop *loop)
 
 	(void)loop;
 	if (call->state == CALL_WAITING) {
-		call->state = CALL_CONNECTING;
+		/* Without memory curl may lose its timer, and then would never say that nobody came. */
+		phase_begin(call, CALL_CONNECTING, call->connect_timeout_us + CONNECT_SPARE_US);
+		if (call->state == CALL_ENDED) {
+			return;
+		}
 		call->client->inside = true;
 		call->in_multi = curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK;
 		call->client->inside = false;
