@@ -51,6 +51,18 @@ static void wake(struct loop *loop)
 	check(n == sizeof(one) || errno == EAGAIN);
 }
 
+/* The library keeps the room of its first and only time-out: no later turn may find that there is none. */
+static enum err reserve_wait(struct loop *loop)
+{
+	static const struct timeval long_time = {.tv_sec = 3600};
+
+	if (event_add(&loop->wait_event, &long_time)) {
+		return ERR_LIMIT;
+	}
+	event_del(&loop->wait_event);
+	return ERR_OK;
+}
+
 static enum err open_base(struct loop *loop)
 {
 	struct event_config *config = event_config_new();
@@ -71,7 +83,10 @@ static enum err open_base(struct loop *loop)
 	}
 	event_assign(&loop->wait_event, loop->base, -1, 0, on_wait_over, NULL);
 	event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, NULL);
-	return event_add(&loop->wake_event, NULL) ? ERR_LIMIT : ERR_OK;
+	if (event_add(&loop->wake_event, NULL)) {
+		return ERR_LIMIT;
+	}
+	return reserve_wait(loop);
 }
 
 static void close_base(struct loop *loop)
