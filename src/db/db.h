@@ -92,4 +92,9 @@ void db_dir_unlock(struct db_dir **dir);
 enum err db_meta_get(struct db *db, struct str name, struct arena *arena, struct str *value) MUST_USE; /* ERR_NOT_FOUND */
 enum err db_meta_put(struct db *db, struct str name, struct str value) MUST_USE;
 
+#ifdef GUILD_FAILPOINTS
+/* SQLite's heap from now on behind base/mem.h; before its first use. */
+void db_memory_share(void);
+#endif
+
 #endif

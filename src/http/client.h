@@ -71,4 +71,9 @@ enum err http_fetch(const struct http_fetch *request, int *status, char content_
 enum err http_client_global_init(void) MUST_USE;
 void http_client_global_fini(void);
 
+#ifdef GUILD_FAILPOINTS
+/* libcurl's heap from now on behind base/mem.h; before its first use. */
+void http_memory_share(void);
+#endif
+
 #endif

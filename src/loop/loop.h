@@ -167,4 +167,9 @@ void conn_address_site(const struct conn_address *address, uint8_t out[16]);
 /* Parses "host:port" with a literal IPv4 or [IPv6] address or "localhost"; ERR_INVALID. */
 enum err conn_address_parse(struct str text, struct conn_address *out) MUST_USE;
 
+#ifdef GUILD_FAILPOINTS
+/* libevent's heap from now on behind base/mem.h; before its first use. */
+void loop_memory_share(void);
+#endif
+
 #endif
