@@ -523,7 +523,7 @@ static void try_one(const struct flow *flow, struct world *world, uint64_t at, b
 static void audit_check(struct world *world)
 {
 	struct audit_report report;
-	if (audit_verify(writer_db(world->guild->writer), &report) != ERR_OK || report.first_bad != 0) {
+	if (audit_verify(writer_db(world->guild->writer), NULL, &report) != ERR_OK || report.first_bad != 0) {
 		sweep_fail("the audit chain is broken at %lld", (long long)report.first_bad);
 	}
 }
