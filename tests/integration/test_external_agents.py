@@ -79,7 +79,7 @@ class TestChat:
         with server.client(agent["token"]).ws() as program:
             result = in_background(lambda: server.post("/v1/chat", {"message": "x", "agent": agent["id"]}))
             asked = program.until(lambda m: m["type"] == "chat_request")[-1]
-            program.send({"type": "chat_delta", "execution_id": asked["execution_id"], "delta": "part"})
+            assert program.ask({"type": "chat_delta", "execution_id": asked["execution_id"], "delta": "part"})["type"] == "ok"
             server.post(f"/v1/executions/{asked['execution_id']}/cancel").ok()
             told = program.until(lambda m: m["type"] == "chat_cancel")[-1]
             assert told["execution_id"] == asked["execution_id"]
