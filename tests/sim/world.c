@@ -145,7 +145,7 @@ static void file_copy(const char *from, const char *to)
 /* What another process would find after a kill: all that was written, synced or not. */
 static void dir_copy(struct sim *sim, const char *to)
 {
-	static const char *const names[] = {"guild.db", "guild.db-wal", "guild.key", "admin.token"};
+	static const char *const names[] = {"guild.db", "guild.db-wal", "guild.key", "admin.token", "audit.key", "audit.checkpoints"};
 	check(mkdir(to, 0700) == 0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char from_path[160], to_path[160];
