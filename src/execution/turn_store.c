@@ -349,7 +349,7 @@ enum err turn_batch_read(struct db *db, struct arena *arena, int64_t execution, 
 static const struct db_sql SQL_KEY_MAX[] = {{"SELECT max(id) FROM turn"},	{"SELECT max(id) FROM session"},   {"SELECT max(id) FROM agent"},
 					    {"SELECT max(id) FROM principal"}, {"SELECT max(id) FROM token"},	   {"SELECT max(id) FROM workspace"},
 					    {"SELECT max(id) FROM provider_key"}, {"SELECT max(id) FROM post"}, {"SELECT max(id) FROM channel"},
-					    {"SELECT max(id) FROM direct_message"}};
+					    {"SELECT max(id) FROM direct_message"}, {"SELECT max(id) FROM approval"}};
 
 enum err execution_key_max(struct db *db, int64_t *out)
 {

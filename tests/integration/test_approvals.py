@@ -1,5 +1,6 @@
 """A human in the loop: what needs an approval waits for one, gets it once, for exactly what was shown, and not for ever."""
 import itertools
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -352,3 +353,22 @@ def test_python(shared_server, sue):
             own.enforce(sue.id, "send_email", MAIL, approval_id=asked.approval_id)
         assert caught.value.code == "approval_consumed"
         assert own.approvals("pending") == [] and own.enforce(sue.id, "read").proceed is True
+
+
+@pytest.mark.parametrize("table", ["approval", "channel", "direct_message", "post"])
+def test_keys_go_on_behind_the_greatest_in_the_store(make_server, table):
+    """store.md D12: after a restart no key is made again, whichever table has the greatest and whatever the clock says now."""
+    server = make_server()
+    ask(agent(server, "Sue", "supervised"))
+    server.post("/v1/posts", {"content": "first"}).ok()
+    server.post("/v1/channels", {"name": "room"}).ok()
+    server.post("/v1/direct-messages", {"to_user_id": server.second_user().id, "content": "hi"}).ok()
+    assert server.stop() == 0
+    with sqlite3.connect(server.data / "guild.db") as store:
+        (key,) = store.execute(f"SELECT max(id) FROM {table}").fetchone()
+        later = key + (10 * 86400_000 << 21)
+        assert store.execute(f"UPDATE {table} SET id = ? WHERE id = ?", (later, key)).rowcount == 1
+    server.start()
+    server.agent("Newer")
+    with sqlite3.connect(f"file:{server.data}/guild.db?mode=ro", uri=True) as store:
+        assert store.execute("SELECT max(id) FROM agent").fetchone()[0] > later
