@@ -321,4 +321,15 @@ static inline int fixture_close(void **state)
 	return 0;
 }
 
+/* A job that writes and then fails, so that it spoils its batch: all others run again, alone. apply is the test's. */
+struct spoil {
+	struct write_job job;
+	bool done;
+};
+
+static inline void spoil_done(struct write_job *job)
+{
+	container_of(job, struct spoil, job)->done = true;
+}
+
 #endif

@@ -362,22 +362,12 @@ static void one_batch_makes_one_channel_and_one_member(void **state)
 	assert_int_equal(events(f, "channel_created").count, 1);
 }
 
-/* A job that spoils its batch: all others run again, alone. */
-struct spoil {
-	struct write_job job;
-	bool done;
-};
 static const struct db_sql sql_spoil = {"DELETE FROM channel_member"};
 
 static enum err spoil_apply(struct write_job *job, struct db *db)
 {
 	enum err err = db_run(db_use(db, &sql_spoil));
 	return err == ERR_OK ? ERR_CONFLICT : err;
-}
-
-static void spoil_done(struct write_job *job)
-{
-	container_of(job, struct spoil, job)->done = true;
 }
 
 static void a_rollback_takes_tables_along(void **state)

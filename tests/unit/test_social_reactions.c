@@ -361,22 +361,12 @@ static void the_same_one_twice_in_a_batch(void **state)
 	assert_int_equal(events(f, "reaction_removed").count, 1);
 }
 
-/* A job that writes and then fails, among others. */
-struct spoil {
-	struct write_job job;
-	bool done;
-};
 static const struct db_sql sql_spoil = {"DELETE FROM reaction_sum"};
 
 static enum err spoil_apply(struct write_job *job, struct db *db)
 {
 	enum err err = db_run(db_use(db, &sql_spoil));
 	return err == ERR_OK ? ERR_CONFLICT : err;
-}
-
-static void spoil_done(struct write_job *job)
-{
-	container_of(job, struct spoil, job)->done = true;
 }
 
 static void a_removal_under_rollback(void **state)
