@@ -49,11 +49,11 @@ static enum err recheck(void *ctx, const struct command *command);
 
 enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail)
 {
-	return guild_create_in(env_real(), config, listen, out, token_out, detail);
+	return guild_create_in(env_real(), NULL, config, listen, out, token_out, detail);
 }
 
-enum err guild_create_in(const struct env *env, const struct config *config, bool listen, struct guild **out, char token_out[64],
-			 char *detail)
+enum err guild_create_in(const struct env *env, const struct transport *transport, const struct config *config, bool listen,
+			 struct guild **out, char token_out[64], char *detail)
 {
 	struct guild *guild = mem_alloc(sizeof(*guild));
 	struct app *app = mem_alloc(sizeof(*app));
@@ -70,9 +70,10 @@ enum err guild_create_in(const struct env *env, const struct config *config, boo
 	guild->config = config;
 	guild->started_at_us = env_wall_us(guild->env);
 	app->listen = listen;
+	app->transport = transport;
 	settings_fill(guild);
 	app_log_set(config);
-	enum err err = listen ? listener_probe(config_text(config, CONFIG_server_listen), detail) : ERR_OK;
+	enum err err = listen ? listener_probe(transport, config_text(config, CONFIG_server_listen), detail) : ERR_OK;
 	err = err == ERR_OK ? http_client_global_init() : err;
 	err = err == ERR_OK ? step_directory(guild, detail) : err;
 	err = err == ERR_OK ? step_loops(guild, detail) : err;
@@ -150,7 +151,7 @@ static enum err step_loops(struct guild *guild, char *detail)
 	count = count < 1 ? 1 : count > LIMIT_LOOPS ? LIMIT_LOOPS : count;
 	enum err err = snap_domain_create(&guild->snap);
 	for (unsigned i = 0; err == ERR_OK && i < (unsigned)count; i++) {
-		struct loop_options options = {.env = guild->env, .number = i, .snap = guild->snap};
+		struct loop_options options = {.env = guild->env, .transport = guild->app->transport, .number = i, .snap = guild->snap};
 		err = loop_create(&options, &guild->loops[i]);
 		guild->loop_count += err == ERR_OK;
 	}

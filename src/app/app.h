@@ -15,10 +15,10 @@
 /* Opens the data directory, the store, loads, recovers, builds all parts. detail (256 bytes) gets one line naming what is wrong and the
  * remedy. token_out (64 bytes) gets the first operator token when it was made now, else "". */
 enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail) MUST_USE;
-/* The same with a clock and a chance of its own, for one who turns its loops, writer and readers instead of starting threads; then
- * guild_stop takes down what such a one has let run empty. */
-enum err guild_create_in(const struct env *env, const struct config *config, bool listen, struct guild **out, char token_out[64],
-			 char *detail) MUST_USE;
+/* The same with a clock, a chance and a network (NULL: sockets) of its own, for one who turns its loops, writer and readers instead of
+ * starting threads; then guild_stop takes down what such a one has let run empty. */
+enum err guild_create_in(const struct env *env, const struct transport *transport, const struct config *config, bool listen,
+			 struct guild **out, char token_out[64], char *detail) MUST_USE;
 /* Starts the threads; opens the listeners when created with listen. */
 enum err guild_start(struct guild *guild, char *detail) MUST_USE;
 /* Takes over the settings that may change while the server runs (config.def: reload = yes). Any thread. config is not kept. */

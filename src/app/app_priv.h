@@ -41,6 +41,7 @@ struct app {
 	struct app_loop loops[64];
 	char origins_text[4096];
 	const char *origins[APP_ORIGINS_MAX + 1];
+	const struct transport *transport; /* NULL: sockets */
 	bool listen;
 	bool store_running;
 };

@@ -89,7 +89,7 @@ static enum err listeners_open(struct guild *guild, char *detail)
 	char bound[300];
 	int64_t cap = descriptors_raise(config_number(guild->config, CONFIG_http_connections));
 	metric_set(METRIC_CONNECTION_CAP, cap);
-	enum err err = listener_probe(address, detail);
+	enum err err = listener_probe(app->transport, address, detail);
 	if (err == ERR_OK) {
 		err = conn_caps_create((size_t)cap, (size_t)config_number(guild->config, CONFIG_http_connections_address), &app->caps);
 	}

@@ -10,11 +10,6 @@
 #include "loop/loop_priv.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -35,8 +30,8 @@ enum err conn_open(struct loop *loop, int fd, const struct conn_address *peer, c
 		   struct conn **out)
 {
 	struct conn *conn = mem_alloc(sizeof(*conn));
+	const struct transport *transport = loop->transport;
 	enum err err;
-	int on = 1;
 
 	*out = NULL;
 	check(handler && handler->input && handler->closed);
@@ -54,13 +49,11 @@ enum err conn_open(struct loop *loop, int fd, const struct conn_address *peer, c
 	if (peer) {
 		conn->peer = *peer;
 	}
-	err = ioctl(fd, FIONBIO, &on) ? ERR_IO : loop_source_watch(&conn->source, LOOP_READ);
+	err = transport->driver->adopt(transport, fd) ? ERR_IO : loop_source_watch(&conn->source, LOOP_READ);
 	if (err) {
 		mem_free(conn);
 		return err;
 	}
-	/* Not every stream socket is TCP. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (loop->newcomer.fd == fd && !loop->newcomer.conn) {
 		conn->caps = loop->newcomer.caps;
 		conn->caps_slot = loop->newcomer.slot;
@@ -165,7 +158,9 @@ void conn_abort(struct conn *conn, enum err why)
 
 void conn_linger(struct conn *conn)
 {
-	if (conn->eof || shutdown(conn->source.fd, SHUT_WR)) {
+	const struct transport *transport = conn->source.loop->transport;
+
+	if (conn->eof || transport->driver->shutdown(transport, conn->source.fd)) {
 		conn_close(conn, ERR_OK);
 		return;
 	}
@@ -184,7 +179,7 @@ void conn_close(struct conn *conn, enum err why)
 	conn->why = (uint8_t)why;
 	loop_source_fini(&conn->source);
 	loop_timer_clear(loop, &conn->timer);
-	close(conn->source.fd);
+	loop->transport->driver->close_fd(loop->transport, conn->source.fd);
 	conn->source.fd = -1;
 	conn_queue_fini(conn);
 	if (conn->caps) {
@@ -352,6 +347,13 @@ static bool read_again(const struct conn *conn)
 	return conn->state == CONN_OPEN && !conn->paused && !conn->eof;
 }
 
+static ssize_t read_some(struct conn *conn, char *at, size_t room)
+{
+	const struct transport *transport = conn->source.loop->transport;
+
+	return transport->driver->read(transport, conn->source.fd, at, room);
+}
+
 static void read_input(struct conn *conn)
 {
 	size_t left = READ_TURN_BYTES;
@@ -364,7 +366,7 @@ static void read_input(struct conn *conn)
 		if (room == 0) {
 			return;
 		}
-		n = recv(conn->source.fd, at, room, 0);
+		n = read_some(conn, at, room);
 		if (n == 0) {
 			read_ended(conn);
 			return;
@@ -395,7 +397,7 @@ static void read_discard(struct conn *conn)
 	struct loop *loop = conn->source.loop;
 
 	for (size_t left = READ_TURN_BYTES / LOOP_SCRATCH_BYTES; left > 0; left--) {
-		ssize_t n = recv(conn->source.fd, loop->scratch, sizeof(loop->scratch), 0);
+		ssize_t n = read_some(conn, loop->scratch, sizeof(loop->scratch));
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			conn_close(conn, ERR_OK);
 			return;

@@ -1,5 +1,5 @@
 /*
- * conn_send.c - what a connection sends: a ring of frames, one sendmsg a turn.
+ * conn_send.c - what a connection sends: a ring of frames, one writev a turn.
  *
  * Frames are queued by pointer; nothing is copied but small pieces, which are joined while the turn lasts. The kernel is
  * asked for writability only after it took less than it was given.
@@ -7,8 +7,6 @@
 #include "loop/loop_priv.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "base/mem.h"
 
@@ -85,11 +83,12 @@ static void pop_sent(struct conn *conn, size_t n)
 	}
 }
 
-/* One sendmsg. Afterwards the connection is blocked, closed, or got rid of all it gave. */
+/* One writev. Afterwards the connection is blocked, closed, or got rid of all it gave. */
 static void push(struct conn *conn)
 {
+	const struct transport *transport = conn->source.loop->transport;
 	struct iovec pieces[SEND_PIECES];
-	struct msghdr message = {.msg_iov = pieces};
+	int count = 0;
 	size_t given = 0;
 	ssize_t n;
 
@@ -98,12 +97,12 @@ static void push(struct conn *conn)
 		size_t skip = i == 0 ? conn->sent : 0;
 		pieces[i] = (struct iovec){frame->bytes + skip, frame->len - skip};
 		given += frame->len - skip;
-		message.msg_iovlen++;
+		count++;
 	}
 	/* What comes after this turn's message starts a frame of its own. */
 	conn->join_room = 0;
 	do {
-		n = sendmsg(conn->source.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = transport->driver->writev(transport, conn->source.fd, pieces, count);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
 		conn_close(conn, ERR_IO);

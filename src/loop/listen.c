@@ -1,19 +1,13 @@
 /*
- * listen.c - addresses, listening sockets and the caps on connections.
+ * listen.c - listeners and the caps on connections.
  *
  * Each loop has its own listening socket on the same address (SO_REUSEPORT); the kernel spreads newcomers. A newcomer is
  * counted before anybody sees it; conn_open finds the count in loop->newcomer and the connection gives it back.
  */
 #include "loop/loop_priv.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/map.h"
@@ -22,111 +16,8 @@
 
 #define DETAIL_BYTES 128
 #define ACCEPT_BATCH 64
-#define BACKLOG 4096
 /* After a failure that waiting alone can cure. */
 #define RETRY_US 100000
-
-/* ---- addresses ---- */
-
-static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-static bool is_v4(const struct conn_address *address)
-{
-	return memcmp(address->bytes, v4_prefix, sizeof(v4_prefix)) == 0;
-}
-
-static void set_v4(struct conn_address *address, const struct in_addr *v4)
-{
-	memcpy(address->bytes, v4_prefix, sizeof(v4_prefix));
-	memcpy(address->bytes + sizeof(v4_prefix), v4, 4);
-}
-
-static void set_loopback(struct conn_address *address)
-{
-	static const uint8_t v6_loopback[16] = {[15] = 1};
-
-	address->loopback = is_v4(address) ? address->bytes[12] == 127 : memcmp(address->bytes, v6_loopback, 16) == 0;
-}
-
-static enum err parse_host(struct str host, struct conn_address *out)
-{
-	char text[INET6_ADDRSTRLEN + 1];
-	bool bracketed = host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
-	struct in_addr v4;
-
-	if (bracketed) {
-		host = str_sub(host, 1, host.len - 2);
-	}
-	if (host.len >= sizeof(text) || memchr(host.at, 0, host.len)) {
-		return ERR_INVALID;
-	}
-	str_to_z(str_eq_case(host, STR("localhost")) && !bracketed ? STR("127.0.0.1") : host, text, sizeof(text));
-	if (bracketed) {
-		return inet_pton(AF_INET6, text, out->bytes) == 1 ? ERR_OK : ERR_INVALID;
-	}
-	if (inet_pton(AF_INET, text, &v4) != 1) {
-		return ERR_INVALID;
-	}
-	set_v4(out, &v4);
-	return ERR_OK;
-}
-
-enum err conn_address_parse(struct str text, struct conn_address *out)
-{
-	size_t colon = text.len;
-	uint64_t port;
-
-	*out = (struct conn_address){0};
-	while (colon > 0 && text.at[colon - 1] != ':') {
-		colon--;
-	}
-	if (colon < 2 || text.len - colon > 5 || !str_to_u64(str_sub(text, colon, text.len - colon), &port) ||
-	    port > UINT16_MAX || parse_host(str_sub(text, 0, colon - 1), out)) {
-		return ERR_INVALID;
-	}
-	out->port = (uint16_t)port;
-	set_loopback(out);
-	return ERR_OK;
-}
-
-void conn_address_site(const struct conn_address *address, uint8_t out[16])
-{
-	memset(out, 0, 16);
-	memcpy(out, address->bytes, is_v4(address) ? 16 : 8);
-}
-
-static socklen_t to_kernel(const struct conn_address *address, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-
-	memset(out, 0, sizeof(*out));
-	if (is_v4(address)) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(address->port);
-		memcpy(&v4->sin_addr, address->bytes + 12, 4);
-		return sizeof(*v4);
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons(address->port);
-	memcpy(&v6->sin6_addr, address->bytes, 16);
-	return sizeof(*v6);
-}
-
-static void from_kernel(const struct sockaddr_storage *from, struct conn_address *out)
-{
-	*out = (struct conn_address){0};
-	if (from->ss_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
-		set_v4(out, &v4->sin_addr);
-		out->port = ntohs(v4->sin_port);
-	} else if (from->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
-		memcpy(out->bytes, &v6->sin6_addr, 16);
-		out->port = ntohs(v6->sin6_port);
-	}
-	set_loopback(out);
-}
 
 /* ---- caps ---- */
 
@@ -210,18 +101,12 @@ static void on_retry(struct loop_timer *timer, struct loop *loop);
 static enum err refuse(const char *what, struct str address, int number, char *detail)
 {
 	snprintf(detail, DETAIL_BYTES, "cannot %s %.*s: %s", what, STR_FMT(str_sub(address, 0, 60)), strerror(number));
-	return number == EADDRINUSE ? ERR_IN_USE : ERR_IO;
+	return ERR_IO;
 }
 
-/* A listening socket at address; shared: others may listen there too if they agree. */
-static enum err open_socket(struct str text, bool shared, char *detail, int *out)
+static enum err open_fd(const struct transport *transport, struct str text, bool shared, struct conn_address *bound, char *detail, int *out)
 {
 	struct conn_address address;
-	struct sockaddr_storage kernel;
-	socklen_t len;
-	int on = 1;
-	int fd;
-	enum err err = ERR_OK;
 
 	*out = -1;
 	if (conn_address_parse(text, &address)) {
@@ -229,64 +114,39 @@ static enum err open_socket(struct str text, bool shared, char *detail, int *out
 			 STR_FMT(str_sub(text, 0, 48)));
 		return ERR_INVALID;
 	}
-	len = to_kernel(&address, &kernel);
-	fd = socket(kernel.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		return refuse("make a socket for", text, errno, detail);
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (kernel.ss_family == AF_INET6) {
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	}
-	if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) {
-		err = refuse("share", text, errno, detail);
-	} else if (bind(fd, (struct sockaddr *)&kernel, len)) {
-		err = refuse("bind", text, errno, detail);
-	} else if (listen(fd, BACKLOG)) {
-		err = refuse("listen on", text, errno, detail);
-	}
-	if (err) {
-		close(fd);
-		return err;
-	}
-	*out = fd;
-	return ERR_OK;
+	return transport->driver->listen(transport, text, &address, shared, bound, detail, out);
 }
 
-static int open_spare(void)
+static void close_fd(const struct transport *transport, int fd)
 {
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	transport->driver->close_fd(transport, fd);
 }
 
 enum err listener_open(struct loop *loop, const struct listener_options *options, char *detail, struct listener **out)
 {
+	const struct transport *transport = loop->transport;
 	struct listener *listener;
-	struct sockaddr_storage kernel;
 	struct conn_address bound;
-	socklen_t len = sizeof(kernel);
 	enum err err;
 	int fd;
 
 	*out = NULL;
-	err = open_socket(options->address, true, detail, &fd);
+	err = open_fd(transport, options->address, true, &bound, detail, &fd);
 	if (err) {
 		return err;
 	}
 	listener = mem_alloc(sizeof(*listener));
-	if (!listener || getsockname(fd, (struct sockaddr *)&kernel, &len)) {
-		close(fd);
-		mem_free(listener);
+	if (!listener) {
+		close_fd(transport, fd);
 		return refuse("listen on", options->address, ENOMEM, detail);
 	}
-	from_kernel(&kernel, &bound);
 	loop_source_init(&listener->source, loop, fd, on_listener);
 	listener->retry.run = on_retry;
 	listener->caps = options->caps;
 	listener->accepted = options->accepted;
 	listener->arg = options->arg;
 	listener->port = bound.port;
-	listener->spare_fd = open_spare();
+	listener->spare_fd = transport->driver->spare(transport);
 	err = loop_source_watch(&listener->source, LOOP_READ);
 	if (err) {
 		listener_close(&listener);
@@ -299,15 +159,17 @@ enum err listener_open(struct loop *loop, const struct listener_options *options
 void listener_close(struct listener **listener_at)
 {
 	struct listener *listener = *listener_at;
+	const struct transport *transport;
 
 	if (!listener) {
 		return;
 	}
+	transport = listener->source.loop->transport;
 	loop_timer_clear(listener->source.loop, &listener->retry);
 	loop_source_fini(&listener->source);
-	close(listener->source.fd);
+	close_fd(transport, listener->source.fd);
 	if (listener->spare_fd >= 0) {
-		close(listener->spare_fd);
+		close_fd(transport, listener->spare_fd);
 	}
 	mem_free(listener);
 	*listener_at = NULL;
@@ -318,13 +180,16 @@ uint16_t listener_port(const struct listener *listener)
 	return listener->port;
 }
 
-enum err listener_probe(struct str address, char *detail)
+enum err listener_probe(const struct transport *transport, struct str address, char *detail)
 {
+	struct conn_address bound;
+	enum err err;
 	int fd;
-	enum err err = open_socket(address, false, detail, &fd);
 
+	transport = transport ? transport : loop_sockets();
+	err = open_fd(transport, address, false, &bound, detail, &fd);
 	if (fd >= 0) {
-		close(fd);
+		close_fd(transport, fd);
 	}
 	return err;
 }
@@ -344,9 +209,8 @@ static void on_retry(struct loop_timer *timer, struct loop *loop)
 {
 	struct listener *listener = container_of(timer, struct listener, retry);
 
-	(void)loop;
 	if (listener->spare_fd < 0) {
-		listener->spare_fd = open_spare();
+		listener->spare_fd = loop->transport->driver->spare(loop->transport);
 	}
 	if (loop_source_watch(&listener->source, LOOP_READ)) {
 		rest(listener);
@@ -356,18 +220,20 @@ static void on_retry(struct loop_timer *timer, struct loop *loop)
 /* No descriptor is left: the spare one makes room to take a newcomer from the kernel's queue and close it. */
 static bool turn_away(struct listener *listener)
 {
+	const struct transport *transport = listener->source.loop->transport;
+	struct conn_address peer;
 	int fd;
 
 	if (listener->spare_fd < 0) {
 		return false;
 	}
-	close(listener->spare_fd);
-	fd = accept4(listener->source.fd, NULL, NULL, SOCK_CLOEXEC);
+	close_fd(transport, listener->spare_fd);
+	fd = transport->driver->accept(transport, listener->source.fd, &peer);
 	if (fd >= 0) {
 		metric_add(METRIC_CONNECTIONS_REFUSED, 1);
-		close(fd);
+		close_fd(transport, fd);
 	}
-	listener->spare_fd = open_spare();
+	listener->spare_fd = transport->driver->spare(transport);
 	return fd >= 0;
 }
 
@@ -380,7 +246,7 @@ static void welcome(struct listener *listener, int fd, const struct conn_address
 	*newcomer = (struct loop_newcomer){.fd = fd, .caps = listener->caps};
 	if (newcomer->caps && !conn_caps_admit(newcomer->caps, peer, &newcomer->slot)) {
 		metric_add(METRIC_CONNECTIONS_REFUSED, 1);
-		close(fd);
+		close_fd(loop->transport, fd);
 		newcomer->fd = -1;
 		return;
 	}
@@ -396,11 +262,11 @@ static void welcome(struct listener *listener, int fd, const struct conn_address
 		conn_caps_release(newcomer->caps, newcomer->slot);
 	}
 	if (err) {
-		close(fd);
+		close_fd(loop->transport, fd);
 	}
 }
 
-/* What to do after accept4 failed: true to try the next one. */
+/* What to do after accept failed: true to try the next one. */
 static bool accept_failed(struct listener *listener, int number)
 {
 	switch (number) {
@@ -428,15 +294,13 @@ static bool accept_failed(struct listener *listener, int number)
 static void on_listener(struct loop_source *source, unsigned bits)
 {
 	struct listener *listener = container_of(source, struct listener, source);
+	const struct transport *transport = source->loop->transport;
 
 	(void)bits;
 	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		struct sockaddr_storage kernel;
 		struct conn_address peer;
-		socklen_t len = sizeof(kernel);
-		int fd = accept4(source->fd, (struct sockaddr *)&kernel, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = transport->driver->accept(transport, source->fd, &peer);
 		if (fd >= 0) {
-			from_kernel(&kernel, &peer);
 			welcome(listener, fd, &peer);
 		} else if (!accept_failed(listener, errno)) {
 			return;

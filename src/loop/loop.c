@@ -1,14 +1,10 @@
 /*
  * loop.c - the turn: wait, notes, ready sources, timers, tasks, sending.
  *
- * libevent waits and tells which descriptors are ready; its callbacks only note that, so that the order inside a turn is
- * ours and no callback of the program ever runs below the library.
+ * The transport waits and notes which descriptors are ready; the order inside a turn is ours, and no callback of the
+ * program ever runs below it.
  */
 #include "loop/loop_priv.h"
-
-#include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -16,91 +12,11 @@
 
 static _Thread_local struct loop *current;
 
-static void wait_for_readiness(struct loop *loop, int64_t wait_us);
+static int64_t wait_bound(const struct loop *loop, int64_t wait_us);
 static void run_notes(struct loop *loop);
 static void run_ready(struct loop *loop);
 static void run_timers(struct loop *loop);
 static void run_tasks(struct loop *loop);
-
-static void on_wait_over(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-}
-
-static void on_wake(evutil_socket_t fd, short what, void *arg)
-{
-	uint64_t count;
-	/* Nothing to read is fine: another wake was read already. */
-	ssize_t n = read(fd, &count, sizeof(count));
-
-	(void)n;
-	(void)what;
-	(void)arg;
-}
-
-static void wake(struct loop *loop)
-{
-	uint64_t one = 1;
-	ssize_t n;
-
-	do {
-		n = write(loop->wake_fd, &one, sizeof(one));
-	} while (n < 0 && errno == EINTR);
-	check(n == sizeof(one) || errno == EAGAIN);
-}
-
-/* The library keeps the room of its first and only time-out: no later turn may find that there is none. */
-static enum err reserve_wait(struct loop *loop)
-{
-	static const struct timeval long_time = {.tv_sec = 3600};
-
-	if (event_add(&loop->wait_event, &long_time)) {
-		return ERR_LIMIT;
-	}
-	event_del(&loop->wait_event);
-	return ERR_OK;
-}
-
-static enum err open_base(struct loop *loop)
-{
-	struct event_config *config = event_config_new();
-
-	if (!config) {
-		return ERR_MEMORY;
-	}
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
-	loop->base = event_base_new_with_config(config);
-	event_config_free(config);
-	if (!loop->base) {
-		return ERR_LIMIT;
-	}
-	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (loop->wake_fd < 0) {
-		return ERR_LIMIT;
-	}
-	event_assign(&loop->wait_event, loop->base, -1, 0, on_wait_over, NULL);
-	event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, NULL);
-	if (event_add(&loop->wake_event, NULL)) {
-		return ERR_LIMIT;
-	}
-	return reserve_wait(loop);
-}
-
-static void close_base(struct loop *loop)
-{
-	if (loop->wake_fd >= 0) {
-		if (event_initialized(&loop->wake_event)) {
-			event_del(&loop->wake_event);
-		}
-		close(loop->wake_fd);
-	}
-	if (loop->base) {
-		event_base_free(loop->base);
-	}
-}
 
 enum err loop_create(const struct loop_options *options, struct loop **out)
 {
@@ -114,7 +30,7 @@ enum err loop_create(const struct loop_options *options, struct loop **out)
 	}
 	loop->env = options->env;
 	loop->number = options->number;
-	loop->wake_fd = -1;
+	loop->transport = options->transport ? options->transport : loop_sockets();
 	loop->newcomer.fd = -1;
 	loop->now_us = env_mono_us(loop->env);
 	atomic_init(&loop->stop, false);
@@ -125,12 +41,14 @@ enum err loop_create(const struct loop_options *options, struct loop **out)
 	list_init(&loop->conns);
 	list_init(&loop->dirty);
 	list_init(&loop->closing);
-	err = open_base(loop);
+	err = loop->transport->driver->open(loop->transport, loop, &loop->poll);
 	if (!err && options->snap) {
 		err = snap_reader_add(options->snap, &loop->snap_reader);
+		if (err) {
+			loop->transport->driver->close(loop->poll);
+		}
 	}
 	if (err) {
-		close_base(loop);
 		mem_free(loop);
 		return err;
 	}
@@ -173,7 +91,7 @@ void loop_destroy(struct loop **loop_at)
 	while (list_pop(&loop->tasks) || list_pop(&loop->ready)) {
 	}
 	heap_fini(&loop->timers);
-	close_base(loop);
+	loop->transport->driver->close(loop->poll);
 	mem_free(loop);
 	*loop_at = NULL;
 }
@@ -186,7 +104,7 @@ void loop_turn(struct loop *loop, int64_t wait_us)
 	current = loop;
 	loop->in_turn = true;
 	loop->worked = false;
-	wait_for_readiness(loop, wait_us);
+	loop->transport->driver->wait(loop->poll, wait_bound(loop, wait_us));
 	/* Asleep between turns too: a loop that nobody turns must not hold back what others retire. */
 	if (loop->snap) {
 		snap_online(loop->snap, loop->snap_reader);
@@ -218,7 +136,7 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
 	atomic_store_explicit(&loop->stop, true, memory_order_release);
-	wake(loop);
+	loop->transport->driver->wake(loop->poll);
 }
 
 unsigned loop_number(const struct loop *loop)
@@ -297,31 +215,13 @@ static int64_t wait_bound(const struct loop *loop, int64_t wait_us)
 	return wait_us < 0 || left < wait_us ? left : wait_us;
 }
 
-static void wait_for_readiness(struct loop *loop, int64_t wait_us)
-{
-	wait_us = wait_bound(loop, wait_us);
-	if (wait_us == 0) {
-		/* ONCE too: what is noted stays ready, and without it the library would look again for ever. */
-		event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
-		return;
-	}
-	if (wait_us > 0) {
-		struct timeval wait = {.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
-		check(event_add(&loop->wait_event, &wait) == 0);
-	}
-	event_base_loop(loop->base, EVLOOP_ONCE);
-	if (wait_us > 0) {
-		event_del(&loop->wait_event);
-	}
-}
-
 /* ---- notes ---- */
 
 void loop_note_post(struct loop *loop, struct loop_note *note)
 {
 	/* The loop's own thread looks at the inbox before it sleeps. */
 	if (queue_push(&loop->inbox, &note->node) && current != loop) {
-		wake(loop);
+		loop->transport->driver->wake(loop->poll);
 	}
 }
 
@@ -339,14 +239,6 @@ static void run_notes(struct loop *loop)
 
 /* ---- sources ---- */
 
-static void on_ready(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_source *source = arg;
-
-	(void)fd;
-	loop_source_mark(source, (what & EV_READ ? LOOP_READ : 0U) | (what & EV_WRITE ? LOOP_WRITE : 0U));
-}
-
 void loop_source_init(struct loop_source *source, struct loop *loop, int fd,
 		      void (*run)(struct loop_source *source, unsigned bits))
 {
@@ -360,26 +252,17 @@ void loop_source_init(struct loop_source *source, struct loop *loop, int fd,
 
 enum err loop_source_watch(struct loop_source *source, unsigned bits)
 {
-	short what = EV_PERSIST;
+	struct loop *loop = source->loop;
+	unsigned had = source->watched;
+	enum err err;
 
-	if (bits == source->watched) {
+	if (bits == had) {
 		return ERR_OK;
-	}
-	if (source->watched) {
-		event_del(&source->event);
-		source->watched = 0;
 	}
 	source->ready &= (uint8_t)(bits | LOOP_AGAIN);
-	if (bits == 0) {
-		return ERR_OK;
-	}
-	what |= (bits & LOOP_READ ? EV_READ : 0) | (bits & LOOP_WRITE ? EV_WRITE : 0);
-	if (event_assign(&source->event, source->loop->base, source->fd, what, on_ready, source) ||
-	    event_add(&source->event, NULL)) {
-		return ERR_LIMIT;
-	}
-	source->watched = (uint8_t)bits;
-	return ERR_OK;
+	err = loop->transport->driver->watch(loop->poll, source, source->fd, had, bits);
+	source->watched = err ? 0 : (uint8_t)bits;
+	return err;
 }
 
 void loop_source_mark(struct loop_source *source, unsigned bits)
@@ -392,10 +275,8 @@ void loop_source_mark(struct loop_source *source, unsigned bits)
 
 void loop_source_fini(struct loop_source *source)
 {
-	if (source->watched) {
-		event_del(&source->event);
-	}
-	source->watched = 0;
+	/* To look at nothing cannot fail. */
+	check(loop_source_watch(source, 0) == ERR_OK);
 	source->ready = 0;
 	list_remove(&source->link);
 }

@@ -22,9 +22,11 @@
 #include "base/snapmap.h"
 
 struct loop;
+struct transport;
 
 struct loop_options {
 	const struct env *env;
+	const struct transport *transport; /* transport.h; NULL: the kernel's sockets */
 	unsigned number;          /* 0..LIMIT_LOOPS-1: the loop bits of keys made here */
 	struct snap_domain *snap; /* the loop registers as a reader; NULL: none */
 };
@@ -111,7 +113,8 @@ struct conn_address {
 	bool loopback;
 };
 
-/* Takes fd (non-blocking is set here); on error it stays the caller's. ERR_MEMORY, ERR_LIMIT, ERR_IO. peer may be NULL. */
+/* Takes fd, one of the loop's transport (non-blocking is set here); on error it stays the caller's. ERR_MEMORY, ERR_LIMIT, ERR_IO.
+ * peer may be NULL. */
 enum err conn_open(struct loop *loop, int fd, const struct conn_address *peer, const struct conn_handler *handler, void *owner,
 		   struct conn **out) MUST_USE;
 void *conn_owner(const struct conn *conn);
@@ -160,8 +163,8 @@ struct listener_options {
 enum err listener_open(struct loop *loop, const struct listener_options *options, char *detail, struct listener **out) MUST_USE;
 void listener_close(struct listener **listener);
 uint16_t listener_port(const struct listener *listener);
-/* True when address can be bound without SO_REUSEPORT: nobody else listens there. Else ERR_IN_USE, ERR_INVALID, ERR_IO. */
-enum err listener_probe(struct str address, char *detail) MUST_USE;
+/* True when address can be bound for oneself alone: nobody else listens there. Else ERR_IN_USE, ERR_INVALID, ERR_IO. NULL: sockets. */
+enum err listener_probe(const struct transport *transport, struct str address, char *detail) MUST_USE;
 /* Whom caps and rates count as one: an IPv4 address, or the 64 bits of an IPv6 address that its holder shares with nobody. */
 void conn_address_site(const struct conn_address *address, uint8_t out[16]);
 /* Parses "host:port" with a literal IPv4 or [IPv6] address or "localhost"; ERR_INVALID. */

@@ -1,7 +1,7 @@
 /*
  * loop_priv.h - what the files of this folder share: the loop, sources of readiness, a connection's caps.
  *
- * For:     loop.c, conn.c, conn_send.c and listen.c.
+ * For:     loop.c, conn.c, conn_send.c, listen.c, address.c and socket.c.
  * Not for: anybody outside this folder.
  * Threads: the loop's own, but for the inbox, the wake descriptor and conn_caps.
  * Memory:  sources are embedded in their owners and leave every list in loop_source_fini.
@@ -15,18 +15,19 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "loop/loop.h"
+#include "loop/transport.h"
 
 #define LOOP_SCRATCH_BYTES 65536
 
-/* A descriptor the loop looks at. The library only notes what is ready; run is called in the turn's own order. */
+/* A descriptor the loop looks at. The transport only notes what is ready; run is called in the turn's own order. */
 struct loop_source {
 	struct list link; /* in loop->ready while bits are noted */
 	struct loop *loop;
 	void (*run)(struct loop_source *source, unsigned bits);
-	struct event event;
+	struct event event; /* of socket.c */
 	int fd;
 	uint8_t ready;   /* LOOP_* bits noted */
-	uint8_t watched; /* LOOP_READ, LOOP_WRITE asked of the kernel */
+	uint8_t watched; /* LOOP_READ, LOOP_WRITE asked of the transport */
 };
 
 /* A bit beside LOOP_READ and LOOP_WRITE, noted by the program itself. */
@@ -36,8 +37,6 @@ void loop_source_init(struct loop_source *source, struct loop *loop, int fd,
 		      void (*run)(struct loop_source *source, unsigned bits));
 /* Asks for exactly these bits. ERR_LIMIT: then nothing is watched. */
 enum err loop_source_watch(struct loop_source *source, unsigned bits) MUST_USE;
-/* Notes bits: run comes in this turn, or in the next, which does not wait. */
-void loop_source_mark(struct loop_source *source, unsigned bits);
 /* Forgets the descriptor (before it is closed). */
 void loop_source_fini(struct loop_source *source);
 
@@ -54,10 +53,8 @@ struct loop {
 	struct snap_domain *snap;
 	unsigned snap_reader;
 	unsigned number;
-	struct event_base *base;
-	struct event wait_event;
-	struct event wake_event;
-	int wake_fd;
+	const struct transport *transport;
+	void *poll; /* the transport's, for this loop */
 	bool in_turn;
 	bool worked; /* this turn ran something */
 	atomic_bool stop;
@@ -131,6 +128,13 @@ void conn_flush_all(struct loop *loop);
 void conn_mark_dirty(struct conn *conn);
 /* Drops all frames. */
 void conn_queue_fini(struct conn *conn);
+
+/* address.c */
+/* What the address says of itself: whether it is this machine's own. */
+void conn_address_complete(struct conn_address *address);
+/* A socket of that family: 4 or 6. */
+bool conn_address_is_v4(const struct conn_address *address);
+void conn_address_set_v4(struct conn_address *address, const uint8_t bytes[4]);
 
 /* listen.c */
 /* Counts a newcomer; false when that would pass a cap. */

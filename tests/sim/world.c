@@ -173,7 +173,7 @@ static void life_open(struct sim *sim)
 	char *const no_environment[] = {NULL};
 	sim_disk_arm(sim);
 	enum err err = config_load(&sim->config, NULL, no_environment, flags, sizeof(flags) / sizeof(flags[0]), detail);
-	err = err == ERR_OK ? guild_create_in(&sim->env, &sim->config, false, &sim->guild, token, detail) : err;
+	err = err == ERR_OK ? guild_create_in(&sim->env, NULL, &sim->config, false, &sim->guild, token, detail) : err;
 	if (err != ERR_OK) {
 		sim_fail(sim, "cannot open: %s", detail);
 	}

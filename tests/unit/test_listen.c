@@ -200,10 +200,10 @@ static void test_listener(void **state)
 	listen_at(&first, loop, NULL, "127.0.0.1", 0);
 	assert_true(listener_port(first.listener) > 0);
 	snprintf(address, sizeof(address), "127.0.0.1:%u", listener_port(first.listener));
-	assert_int_equal(listener_probe(str_of(address), detail), ERR_IN_USE);
+	assert_int_equal(listener_probe(NULL, str_of(address), detail), ERR_IN_USE);
 	assert_non_null(strstr(detail, address));
-	assert_int_equal(listener_probe(STR("nowhere:1"), detail), ERR_INVALID);
-	assert_int_equal(listener_probe(STR("192.0.2.7:1"), detail), ERR_IO);
+	assert_int_equal(listener_probe(NULL, STR("nowhere:1"), detail), ERR_INVALID);
+	assert_int_equal(listener_probe(NULL, STR("192.0.2.7:1"), detail), ERR_IO);
 	/* A second listener of ours shares the port. */
 	listen_at(&second, loop, NULL, "127.0.0.1", listener_port(first.listener));
 	assert_int_equal(listener_port(second.listener), listener_port(first.listener));
@@ -229,7 +229,7 @@ static void test_listener(void **state)
 	close(fd);
 	listener_close(&first.listener);
 	assert_null(first.listener);
-	assert_int_equal(listener_probe(str_of(address), detail), ERR_OK);
+	assert_int_equal(listener_probe(NULL, str_of(address), detail), ERR_OK);
 	loop_destroy(&loop);
 }
 
