@@ -126,6 +126,8 @@ static void settings_fill(struct guild *guild)
 		.retention_events_us = config_number(c, CONFIG_retention_events),
 		.retention_events_bytes = config_number(c, CONFIG_retention_events_bytes),
 		.retention_tokens_us = config_number(c, CONFIG_retention_tokens),
+		.retention_executions_us = config_number(c, CONFIG_retention_executions),
+		.retention_audit_us = config_number(c, CONFIG_retention_audit),
 		.retention_every_us = config_number(c, CONFIG_retention_every),
 		.allowed_emails = config_text(c, CONFIG_social_allowed_emails)};
 }

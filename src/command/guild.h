@@ -45,7 +45,8 @@ struct guild_settings {
 	int64_t auto_post_us;                /* least time between two automatic posts of one agent; 0: any */
 	int64_t pair_hour;                   /* automatic answers of one agent to one other in an hour */
 	/* How long things are kept, and how often that is looked after; 0: for ever. */
-	int64_t retention_events_us, retention_events_bytes, retention_tokens_us, retention_every_us;
+	int64_t retention_events_us, retention_events_bytes, retention_tokens_us, retention_executions_us, retention_audit_us;
+	int64_t retention_every_us;
 	struct str allowed_emails;           /* addresses and @domains that are not redacted, separated by commas */
 };
 

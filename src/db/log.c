@@ -17,6 +17,8 @@ static const struct db_sql sql_erase = {
 	"UPDATE log SET seq = seq, kinds = kinds - (kinds & 4), event_type = NULL, event_data = NULL, topics = NULL, audience_a = 0, audience_b = 0 "
 	"WHERE seq > ?1 AND seq <= ?2 AND event_type IS NOT NULL"};
 
+static const struct db_sql sql_erase_entry = {"UPDATE log SET seq = seq, entry = NULL WHERE seq > ?1 AND seq <= ?2 AND entry IS NOT NULL"};
+
 static const struct str outcome_words[] = {
 	[OUTCOME_STARTED] = {"started", 7},       [OUTCOME_COMPLETED] = {"completed", 9},
 	[OUTCOME_FAILED] = {"failed", 6},         [OUTCOME_CANCELLED] = {"cancelled", 9},
@@ -157,15 +159,15 @@ enum err log_read_back(struct db *db, int64_t before, int limit, log_row_fn *row
 
 /* ---- erasing ---- */
 
-enum err log_events_gone(struct db *db, int64_t *offset)
+static enum err reached_read(struct db *db, struct str name, int64_t *out)
 {
 	struct arena arena;
 	struct str value;
-	*offset = 0;
+	*out = 0;
 	arena_init(&arena, 4096);
-	enum err err = db_meta_get(db, STR("events_gone"), &arena, &value);
-	if (err == ERR_OK && value.len == sizeof(*offset)) {
-		memcpy(offset, value.at, sizeof(*offset));
+	enum err err = db_meta_get(db, name, &arena, &value);
+	if (err == ERR_OK && value.len == sizeof(*out)) {
+		memcpy(out, value.at, sizeof(*out));
 	} else if (err == ERR_OK) {
 		err = ERR_CORRUPT;
 	}
@@ -173,11 +175,31 @@ enum err log_events_gone(struct db *db, int64_t *offset)
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err log_events_erase(struct db *db, int64_t after, int64_t upto)
+static enum err erase(struct db *db, const struct db_sql *sql, struct str name, int64_t after, int64_t upto)
 {
-	struct db_stmt *stmt = db_use(db, &sql_erase);
+	struct db_stmt *stmt = db_use(db, sql);
 	db_bind_int(stmt, 1, after);
 	db_bind_int(stmt, 2, upto);
 	enum err err = db_run(stmt);
-	return err == ERR_OK ? db_meta_put(db, STR("events_gone"), str_make(&upto, sizeof(upto))) : err;
+	return err == ERR_OK ? db_meta_put(db, name, str_make(&upto, sizeof(upto))) : err;
+}
+
+enum err log_events_gone(struct db *db, int64_t *offset)
+{
+	return reached_read(db, STR("events_gone"), offset);
+}
+
+enum err log_events_erase(struct db *db, int64_t after, int64_t upto)
+{
+	return erase(db, &sql_erase, STR("events_gone"), after, upto);
+}
+
+enum err log_entries_gone(struct db *db, int64_t *seq)
+{
+	return reached_read(db, STR("entries_gone"), seq);
+}
+
+enum err log_entries_erase(struct db *db, int64_t after, int64_t upto)
+{
+	return erase(db, &sql_erase_entry, STR("entries_gone"), after, upto);
 }

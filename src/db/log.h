@@ -67,4 +67,9 @@ enum err log_events_gone(struct db *db, int64_t *offset) MUST_USE;
 /* Erases the events of rows with after < seq <= upto, and notes it. The rows stay, with their entries and hashes. */
 enum err log_events_erase(struct db *db, int64_t after, int64_t upto) MUST_USE;
 
+/* The content of entries up to this row was erased; 0: none. */
+enum err log_entries_gone(struct db *db, int64_t *seq) MUST_USE;
+/* Erases the content of the entries with after < seq <= upto, and notes it. Their hashes stay. */
+enum err log_entries_erase(struct db *db, int64_t after, int64_t upto) MUST_USE;
+
 #endif

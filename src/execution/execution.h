@@ -120,6 +120,16 @@ enum err execution_start(struct engine *engine, struct loop *loop, const struct 
 /* The listener with that ctx goes away (its client left); the run goes on. Same loop. */
 void execution_forget_listener(struct engine *engine, struct loop *loop, int64_t execution, void *ctx);
 
+/* On the writer: takes a run that is over out of the store: its streamed text, its turn with the messages, and their share of the session's count;
+ * a session that is left without runs and was not touched since goes with the last. ERR_CONFLICT: it is not over. One that is not there is fine. */
+struct execution_forget {
+	int64_t sessions_before_us;  /* 0: sessions stay */
+	int64_t rows_max;            /* of streamed text at once */
+	int64_t rows, session_owner; /* results: rows gone; whose session went, 0: none did */
+	bool left;                   /* of its text, for another step: the turn still stands */
+};
+enum err execution_forget(struct db *db, int64_t id, struct execution_forget *forget) MUST_USE;
+
 /* How a run stands that is asked for again under its key. done comes on loop, once, when start returned ERR_OK. */
 struct execution_again {
 	struct read_job read;

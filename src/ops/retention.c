@@ -1,7 +1,8 @@
 /*
  * retention.c - looks now and then for what is over, and erases it in steps that hold nobody up.
  *
- *   WAIT -> MEASURE (reader: bytes of new events) -> EVENTS (writer, second lane) -> TOKENS (the same) -> NOTE (how far the store is) -> WAIT
+ *   WAIT -> MEASURE (reader: bytes of new events) -> EVENTS (writer, second lane) -> TOKENS, EXECUTIONS, AUDIT (the same)
+ *        -> NOTE (how far the store is) -> WAIT
  *
  * Each state repeats itself while there is more, with a pause between.
  */
@@ -18,7 +19,7 @@
 #define FIRST_US  1000000
 #define NOTE_US   10000000
 
-enum state { WAIT, MEASURE, EVENTS, TOKENS, NOTE };
+enum state { WAIT, MEASURE, EVENTS, TOKENS, EXECUTIONS, AUDIT, NOTE };
 
 struct retention {
 	struct guild *guild;
@@ -29,6 +30,8 @@ struct retention {
 	struct write_job write;
 	struct retention_events measure, events;
 	struct retention_tokens tokens;
+	struct retention_executions executions;
+	struct retention_audit audit;
 	int64_t measured_upto, kept_bytes; /* of events, as far as measured */
 	struct generation note;            /* as last written */
 	int64_t head_seq;
@@ -180,8 +183,43 @@ static void tokens_done(struct write_job *job)
 	}
 	metric_add(METRIC_TOKEN_BATCHES_ERASED, tokens->erased);
 	tokens->after = tokens->more ? tokens->reached : 0;
+	go(retention, tokens->more ? TOKENS : EXECUTIONS);
+}
+
+static enum err executions_apply(struct write_job *job, struct db *db)
+{
+	return retention_executions_erase(db, &container_of(job, struct retention, write)->executions);
+}
+
+static void executions_done(struct write_job *job)
+{
+	struct retention *retention = container_of(job, struct retention, write);
+	struct retention_executions *executions = &retention->executions;
+	if (job->result != ERR_OK) {
+		executions->after = 0;
+		give_up(retention, job->result);
+		return;
+	}
+	metric_add(METRIC_EXECUTIONS_ERASED, executions->erased);
+	executions->after = executions->more ? executions->reached : 0;
+	go(retention, executions->more ? EXECUTIONS : AUDIT);
+}
+
+static enum err audit_apply(struct write_job *job, struct db *db)
+{
+	return retention_audit_erase(db, &container_of(job, struct retention, write)->audit);
+}
+
+static void audit_done(struct write_job *job)
+{
+	struct retention *retention = container_of(job, struct retention, write);
+	if (job->result != ERR_OK) {
+		give_up(retention, job->result);
+		return;
+	}
+	metric_add(METRIC_ENTRIES_ERASED, retention->audit.erased);
 	retention->failed = false;
-	go(retention, tokens->more ? TOKENS : NOTE);
+	go(retention, retention->audit.more ? AUDIT : NOTE);
 }
 
 static enum err note_run(struct read_job *job, struct db *db)
@@ -257,6 +295,15 @@ static void step(struct retention *retention)
 	case TOKENS:
 		retention->tokens.before_us = before(retention, settings->retention_tokens_us);
 		write_step(retention, tokens_apply, tokens_done);
+		break;
+	case EXECUTIONS:
+		retention->executions.before_us = before(retention, settings->retention_executions_us);
+		retention->executions.quota = retention->guild->quota;
+		write_step(retention, executions_apply, executions_done);
+		break;
+	case AUDIT:
+		retention->audit.before_us = before(retention, settings->retention_audit_us);
+		write_step(retention, audit_apply, audit_done);
 		break;
 	case NOTE:
 		read_step(retention, note_run, note_done);

@@ -2,7 +2,7 @@
  * retention_priv.h - how long things are kept: one step of erasing what is over.
  *
  * For:     retention.c, the store's own tests.
- * Not for: content that somebody asks to have erased; audit entries, which stay.
+ * Not for: content that somebody asks to have erased (erase.c).
  * Threads: measure on a reader, erase on the writer.
  * Memory:  plain data; a step may run again after a rollback, so it only sets its own results.
  *
@@ -13,6 +13,7 @@
 #define GUILD_OPS_RETENTION_PRIV_H
 
 #include "base/id.h"
+#include "command/quota.h"
 #include "db/db.h"
 
 enum { RETENTION_ROWS_READ = 1000, RETENTION_ROWS_ERASED = 100 };
@@ -37,5 +38,23 @@ struct retention_tokens {
 };
 /* The batches of streams that are over; their text and numbers are in the run's own row. */
 enum err retention_tokens_erase(struct db *db, struct retention_tokens *tokens) MUST_USE;
+
+struct retention_executions {
+	int64_t before_us; /* runs that ended before; 0: none */
+	int64_t after;     /* run reached before */
+	struct quota *quota;
+	int64_t reached, rows, erased; /* results */
+	bool more;
+};
+/* Runs with all that is theirs. */
+enum err retention_executions_erase(struct db *db, struct retention_executions *executions) MUST_USE;
+
+struct retention_audit {
+	int64_t before_us; /* entries written before; 0: none */
+	int64_t after, upto, rows, erased; /* results */
+	bool more;
+};
+/* The content of entries; rows and hashes stay. */
+enum err retention_audit_erase(struct db *db, struct retention_audit *audit) MUST_USE;
 
 #endif

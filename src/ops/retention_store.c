@@ -1,9 +1,12 @@
 /* retention_store.c - what is over is erased, a bounded number of rows at a time. */
 #include "db/log.h"
 #include "db/row.h"
+#include "execution/execution.h"
 #include "ops/retention_priv.h"
 
 enum { EXECUTIONS_LOOKED_AT = 16 };
+
+static const struct db_sql sql_execution = {"SELECT id, ended_at FROM turn WHERE id > ?1 ORDER BY id LIMIT 1"};
 
 static const struct db_sql sql_next = {"SELECT min(b.execution) FROM token_batch b WHERE b.execution > ?1"};
 static const struct db_sql sql_end = {"SELECT ended_at FROM turn WHERE id = ?1"};
@@ -128,4 +131,87 @@ enum err retention_tokens_erase(struct db *db, struct retention_tokens *tokens)
 		tokens->reached = reached;
 	}
 	return ERR_OK;
+}
+
+/* ---- runs ---- */
+
+/* The first runs beyond after. *over: the one with key *id ended before. ERR_NOT_FOUND: there is none. */
+static enum err execution_next(struct db *db, int64_t after, int64_t before_us, int64_t *id, bool *over)
+{
+	struct db_stmt *stmt = db_use(db, &sql_execution);
+	db_bind_int(stmt, 1, after);
+	enum err err = db_first(stmt);
+	if (err == ERR_OK) {
+		*id = db_int(stmt, 0);
+		*over = !db_is_null(stmt, 1) && db_int(stmt, 1) < before_us;
+		db_reset(stmt);
+	}
+	return err;
+}
+
+static enum err execution_erase(struct db *db, int64_t id, struct retention_executions *executions, bool *left)
+{
+	struct execution_forget forget = {.sessions_before_us = executions->before_us, .rows_max = RETENTION_ROWS_ERASED - executions->rows};
+	enum err err = execution_forget(db, id, &forget);
+	executions->rows += forget.rows;
+	executions->erased += err == ERR_OK && !forget.left;
+	*left = forget.left;
+	if (err == ERR_OK && forget.session_owner != 0) {
+		quota_give(executions->quota, QUOTA_SESSIONS, forget.session_owner);
+	}
+	return err;
+}
+
+enum err retention_executions_erase(struct db *db, struct retention_executions *executions)
+{
+	executions->reached = executions->after;
+	executions->rows = executions->erased = 0;
+	executions->more = executions->before_us > 0;
+	for (int i = 0; i < RETENTION_ROWS_ERASED && executions->more && executions->rows < RETENTION_ROWS_ERASED; i++) {
+		int64_t id = 0;
+		bool over = false, left = false;
+		enum err err = execution_next(db, executions->reached, executions->before_us, &id, &over);
+		/* What began later cannot have ended before. */
+		if (err == ERR_NOT_FOUND || (err == ERR_OK && id_unix_ms(id) * 1000 > executions->before_us)) {
+			executions->more = false;
+			return ERR_OK;
+		}
+		err = err == ERR_OK && over ? execution_erase(db, id, executions, &left) : err;
+		if (err != ERR_OK) {
+			return err;
+		}
+		executions->reached = left ? executions->reached : id;
+	}
+	return ERR_OK;
+}
+
+/* ---- content of the audit log ---- */
+
+static enum err audit_row(const struct log_row *row, void *arg)
+{
+	struct retention_audit *audit = arg;
+	if (row->time_us >= audit->before_us) {
+		return ERR_END;
+	}
+	audit->upto = row->seq;
+	audit->rows++;
+	audit->erased += row->entry.at != NULL;
+	return ERR_OK;
+}
+
+enum err retention_audit_erase(struct db *db, struct retention_audit *audit)
+{
+	audit->rows = audit->erased = 0;
+	audit->more = false;
+	if (audit->before_us == 0) {
+		return ERR_OK;
+	}
+	enum err err = log_entries_gone(db, &audit->after);
+	audit->upto = audit->after;
+	err = err == ERR_OK ? log_read(db, audit->after, RETENTION_ROWS_ERASED, audit_row, audit) : err;
+	if ((err != ERR_OK && err != ERR_END) || audit->upto == audit->after) {
+		return err == ERR_END ? ERR_OK : err;
+	}
+	audit->more = audit->rows == RETENTION_ROWS_ERASED;
+	return log_entries_erase(db, audit->after, audit->upto);
 }

@@ -364,3 +364,18 @@ class TestRetention:
         again = server.events(id, after=0).collect()
         assert [event.data for event in again][-1]["content"] == shown[-1].data["content"]
         assert [event.seq for event in again] == [event.seq for event in shown]
+
+    def test_runs_and_the_content_of_entries_go(self, make_server):
+        server = make_server(env={"GUILD_RETENTION_EXECUTIONS": "1", "GUILD_RETENTION_AUDIT": "1", "GUILD_RETENTION_EVERY": "1"})
+        done = server.chat("hello").ok(200)
+        wait_for(lambda: server.metrics()["guild_executions_erased_total"] > 0, "the run to be erased")
+        assert server.get(f"/v1/executions/{done['execution_id']}").status == 404
+        assert server.get(f"/v1/sessions/{done['session_id']}").status == 404
+        wait_for(lambda: server.metrics()["guild_audit_entries_erased_total"] > 0, "entries to be erased")
+        assert server.chat("hello again").ok(200)["session_id"] != done["session_id"]
+        verified = server.cli("audit", "verify")
+        assert verified.returncode == 0 and "erased" in verified.stdout
+        assert any(entry["change"] is None for entry in server.items("/v1/audit"))
+        assert checks(server)[0] == 0
+        server.stop()
+        assert checks(server, "--data", str(server.data))[0] == 0

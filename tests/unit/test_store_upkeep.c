@@ -278,6 +278,141 @@ static void batches_of_streams_that_are_over_go(void **state)
 	db_close(&db);
 }
 
+/* ---- runs ---- */
+
+static const struct db_sql sql_principal = {
+	"INSERT INTO principal (id, workspace, kind, role, name, specialty, created_at) VALUES (1, 1, 1, 2, 'p', '[]', 1)"};
+static const struct db_sql sql_session = {
+	"INSERT INTO session (id, workspace, owner, title, channel, message_count, open_count, created_at, updated_at, revision) "
+	"VALUES (?1, 1, 1, 't', 'chat', ?2, ?3, 1, ?4, 1)"};
+static const struct db_sql sql_join = {"UPDATE turn SET session = ?2 WHERE id = ?1"};
+static const struct db_sql sql_turns = {"SELECT count(*) FROM turn"};
+static const struct db_sql sql_sessions = {"SELECT count(*) FROM session"};
+static const struct db_sql sql_counts = {
+	"SELECT count(*) FROM session s WHERE s.message_count <> "
+	"(SELECT coalesce(sum(1 + t.has_answer), 0) FROM turn t WHERE t.session = s.id AND t.rolled_back = 0)"};
+
+static void session_put(struct db *db, int64_t id, int64_t messages, int64_t open, int64_t updated_us)
+{
+	struct db_stmt *stmt = db_use(db, &sql_session);
+	db_bind_int(stmt, 1, id);
+	db_bind_int(stmt, 2, messages);
+	db_bind_int(stmt, 3, open);
+	db_bind_int(stmt, 4, updated_us);
+	assert_int_equal(db_run(stmt), ERR_OK);
+}
+
+static void session_turn_put(struct db *db, int64_t session, int64_t id, int64_t ended_us, int batches)
+{
+	turn_put(db, id, ended_us, batches);
+	struct db_stmt *stmt = db_use(db, &sql_join);
+	db_bind_int(stmt, 1, id);
+	db_bind_int(stmt, 2, session);
+	assert_int_equal(db_run(stmt), ERR_OK);
+}
+
+static int64_t executions_erase(struct db *db, int64_t before_us)
+{
+	struct retention_executions executions = {.before_us = before_us};
+	int64_t erased = 0;
+	int steps = 0;
+	do {
+		assert_int_equal(retention_executions_erase(db, &executions), ERR_OK);
+		/* The rows of one run more than the step's share: its turn, its session. */
+		assert_true(executions.rows <= RETENTION_ROWS_ERASED + 2);
+		assert_int_equal(count_of(db, &sql_counts), 0);
+		erased += executions.erased;
+		executions.after = executions.reached;
+		assert_true(++steps < 1000);
+	} while (executions.more);
+	return erased;
+}
+
+static void runs_that_are_over_go_with_all_that_is_theirs(void **state)
+{
+	const int64_t day_us = INT64_C(86400000000), now_us = INT64_C(1800000000000000);
+	struct db *db = store_open();
+	assert_int_equal(db_run(db_use(db, &sql_workspace)), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &sql_agent)), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &sql_principal)), ERR_OK);
+	int64_t old = id_of_ms((now_us - 4 * day_us) / 1000), new = id_of_ms((now_us - day_us / 2) / 1000);
+	/* One session of old runs alone, one that goes on, one whose oldest run still goes on, one run without a session. */
+	session_put(db, 11, 4, 0, now_us - 3 * day_us);
+	session_turn_put(db, 11, old, now_us - 3 * day_us, 250);
+	session_turn_put(db, 11, old + 1, now_us - 3 * day_us, 1);
+	session_put(db, 12, 4, 0, now_us - day_us / 3);
+	session_turn_put(db, 12, old + 2, now_us - 3 * day_us, 2);
+	session_turn_put(db, 12, new, now_us - day_us / 3, 2);
+	session_put(db, 13, 2, 1, now_us - 3 * day_us);
+	session_turn_put(db, 13, old + 3, 0, 2);
+	turn_put(db, old + 4, now_us - 3 * day_us, 0);
+	assert_int_equal(executions_erase(db, 0), 0);
+	assert_int_equal(executions_erase(db, now_us - day_us), 4);
+	assert_int_equal(count_of(db, &sql_turns), 2);
+	assert_int_equal(count_of(db, &sql_sessions), 2);
+	assert_int_equal(count_of(db, &sql_batches), 4);
+	assert_int_equal(executions_erase(db, now_us - day_us), 0);
+	db_close(&db);
+}
+
+static void a_store_of_runs_stops_growing(void **state)
+{
+	enum { ROUNDS = 10, RUNS = 300 };
+	struct db *db = store_open();
+	struct stat file;
+	int64_t bytes[ROUNDS];
+	assert_int_equal(db_run(db_use(db, &sql_workspace)), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &sql_agent)), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &sql_principal)), ERR_OK);
+	for (int round = 0; round < ROUNDS; round++) {
+		int64_t at_us = INT64_C(1800000000000000) + round * INT64_C(86400000000);
+		for (int i = 0; i < RUNS; i++) {
+			int64_t id = id_of_ms(at_us / 1000) + 2 * i;
+			session_put(db, id + 1, 2, 0, at_us);
+			session_turn_put(db, id + 1, id, at_us + 1000, 3);
+		}
+		assert_int_equal(executions_erase(db, at_us), round == 0 ? 0 : RUNS);
+		assert_int_equal(count_of(db, &sql_sessions), RUNS);
+		while (db_wal_pages(db) > 0) {
+			assert_int_equal(db_checkpoint(db), ERR_OK);
+		}
+		assert_int_equal(stat(path, &file), 0);
+		bytes[round] = file.st_size;
+	}
+	/* A few pages more or less, as they happen to split; the rounds between would have brought some hundred kilobytes each. */
+	assert_true(bytes[ROUNDS - 1] - bytes[2] < 10 * 4096);
+	db_close(&db);
+}
+
+/* ---- content of the audit log ---- */
+
+static void old_entries_are_erased_and_verify_as_such(void **state)
+{
+	struct filler filler;
+	struct audit_report report;
+	filler_open(&filler);
+	fill(&filler, 500, 10);
+	struct retention_audit audit = {.before_us = filler.now_us};
+	fill(&filler, 500, 10);
+	int64_t erased = 0;
+	do {
+		assert_int_equal(retention_audit_erase(filler.db, &audit), ERR_OK);
+		assert_true(audit.rows <= RETENTION_ROWS_ERASED);
+		erased += audit.erased;
+	} while (audit.more);
+	assert_int_equal(erased, 50);
+	assert_int_equal(audit.upto, 500);
+	assert_int_equal(count_of(filler.db, &sql_entries), 50);
+	assert_int_equal(count_of(filler.db, &sql_events), 1000);
+	assert_int_equal(audit_verify(filler.db, NULL, &report), ERR_OK);
+	assert_int_equal(report.first_bad, 0);
+	assert_int_equal(report.entries, 1000);
+	assert_int_equal(report.erased, 50);
+	assert_int_equal(retention_audit_erase(filler.db, &audit), ERR_OK);
+	assert_int_equal(audit.rows, 0);
+	filler_close(&filler);
+}
+
 /* ---- copies ---- */
 
 struct copy_watch {
@@ -433,6 +568,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_not_measured_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_stops_growing, setup, teardown),
 		cmocka_unit_test_setup_teardown(batches_of_streams_that_are_over_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(runs_that_are_over_go_with_all_that_is_theirs, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_store_of_runs_stops_growing, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_entries_are_erased_and_verify_as_such, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_copy_is_one_moment_of_a_store_that_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_copy_that_is_stopped_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_start_counts_and_keeps_the_epoch, setup, teardown),
