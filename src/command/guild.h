@@ -75,6 +75,8 @@ struct guild {
 	struct idempotency *idempotency;
 	/* Answers a repeated request with the run that the first one started; set by the engine. */
 	void (*run_again)(struct guild *guild, struct http_request *request, int64_t execution);
+	/* The same for what only its audit entry tells of; set by approval_create. False: the entry is of another kind, or of a refusal. */
+	bool (*entry_again)(struct http_request *request, struct str entry, struct str audit_id);
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;

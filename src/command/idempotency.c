@@ -198,6 +198,10 @@ static void made_again(struct look *look)
 		is_object |= look->event_type.at != NULL && str_eq(look->event_type, objects[i]);
 	}
 	http_reply_header(request, "Idempotency-Replayed", STR("true"));
+	if (look->entry.at != NULL && look->guild->entry_again != NULL &&
+		look->guild->entry_again(request, look->entry, id_str(&audit))) {
+		return;
+	}
 	if (look->outcome == OUTCOME_FAILED) {
 		refused_again(look, id_str(&audit));
 	} else if (is_object && look->event_data.at != NULL) {

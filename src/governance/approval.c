@@ -146,6 +146,7 @@ enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals *
 		return ERR_MEMORY;
 	}
 	approvals->guild = guild;
+	guild->entry_again = enforce_again;
 	approvals->ttl_us = ttl_us;
 	atomic_init(&approvals->next_expiry_us, INT64_MAX);
 	approvals->timer.run = tick;

@@ -95,6 +95,8 @@ struct enforce_input {
 	enum approval_priority priority;
 };
 void enforce_start(struct guild *guild, struct http_request *request, const struct enforce_input *input);
+/* guild->entry_again. */
+bool enforce_again(struct http_request *request, struct str entry, struct str audit_id);
 void approval_decide_start(struct guild *guild, struct http_request *request, int64_t id, bool approve, struct str note);
 /* Any thread: a row that expires then was made. */
 void approval_expiry_note(struct approvals *approvals, int64_t expires_at_us);

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "base/timefmt.h"
 #include "governance/approval_priv.h"
+#include "wire/jcs.h"
 
 enum { DECISION_BYTES_MAX = 16384, REASON_BYTES_MAX = 4096 };
 
@@ -64,12 +65,16 @@ static struct str decision_text(struct enforce_command *command)
 static struct str change_text(struct enforce_command *command)
 {
 	struct guild *guild = command->change.guild;
+	const struct approval *approval = &command->approval;
 	char hex[2 * HASH_SHA256_BYTES + 1];
-	struct id_text id = id_format(&guild->id_secret, ID_APPROVAL, command->approval.id);
+	struct id_text id = id_format(&guild->id_secret, ID_APPROVAL, approval->id);
+	struct time_text expires = time_format(approval->expires_at_us);
 	hash_hex(command->arguments_hash, HASH_SHA256_BYTES, hex);
-	return arena_format(command->change.command.arena, "{\"approval_id\":%s%s%s,\"arguments_sha256\":\"%s\"}",
-		command->approval.id != 0 ? "\"" : "", command->approval.id != 0 ? id.text : "null",
-		command->approval.id != 0 ? "\"" : "", hex);
+	if (approval->id == 0) {
+		return arena_format(command->change.command.arena, "{\"approval_id\":null,\"arguments_sha256\":\"%s\"}", hex);
+	}
+	return arena_format(command->change.command.arena, "{\"approval_id\":\"%s\",\"arguments_sha256\":\"%s\",\"expires_at\":\"%s\"}",
+		id.text, hex, expires.text);
 }
 
 /* The attempt's entry; requested: it is the event of a new approval too. */
@@ -259,6 +264,22 @@ static enum err enforce_apply(struct command *base, struct db *db)
 
 /* ---- the answer ---- */
 
+/* Up to the decision, which comes next. */
+static void answer_open(struct json_out *json, bool proceed, struct str approval, struct str expires)
+{
+	json_object(json);
+	json_put_bool(json, STR("proceed"), proceed);
+	json_put_str_or_null(json, STR("approval_id"), approval);
+	json_put_str_or_null(json, STR("expires_at"), expires);
+	json_name(json, STR("decision"));
+}
+
+static void answer_close(struct json_out *json, struct str audit)
+{
+	json_put_str(json, STR("audit_id"), audit);
+	json_object_end(json);
+}
+
 static struct id_text audit_id(const struct command *command, struct guild *guild)
 {
 	return id_format_log(&guild->id_secret, ID_AUDIT, command->log_time_us[0], command->log_seq[0]);
@@ -294,13 +315,45 @@ static void enforce_finish(struct command *base)
 	struct json_out json;
 	buf_init(&text, LIMIT_REQUEST_ARENA_BYTES);
 	json_begin(&json, &text);
-	json_object(&json);
-	json_put_bool(&json, STR("proceed"), !command->waits);
-	json_put_str_or_null(&json, STR("approval_id"), has ? id_str(&approval) : STR_NONE);
-	json_put_str_or_null(&json, STR("expires_at"), has ? time_str(&expires) : STR_NONE);
-	json_name(&json, STR("decision"));
+	answer_open(&json, !command->waits, has ? id_str(&approval) : STR_NONE, has ? time_str(&expires) : STR_NONE);
 	decision_json(&command->decision, command->agent_name, command->input.action, &json);
-	json_put_str(&json, STR("audit_id"), id_str(&audit));
-	json_object_end(&json);
+	answer_close(&json, id_str(&audit));
 	change_reply(command->change.request, command->waits ? 202 : 200, &text);
+}
+
+/* ---- the answer of a process that has died ---- */
+
+bool enforce_again(struct http_request *request, struct str entry_text, struct str audit_id)
+{
+	struct json_doc doc;
+	struct str outcome = STR(""), code = STR(""), approval = STR_NONE, expires = STR_NONE;
+	struct buf text;
+	struct json_out json;
+	bool is_ours = request->route->reply != NULL && str_eq(str_of(request->route->reply), STR("enforcement"));
+	if (!is_ours || json_parse(&request->arena, entry_text, &doc, NULL) != ERR_OK) {
+		return false;
+	}
+	struct json entry = json_root(&doc), change = json_member(entry, STR("change"));
+	(void)json_get_str(json_member(entry, STR("outcome")), &outcome);
+	(void)json_get_str(json_member(entry, STR("code")), &code);
+	(void)json_get_str(json_member(change, STR("approval_id")), &approval);
+	(void)json_get_str(json_member(change, STR("expires_at")), &expires);
+	bool done = str_eq(outcome, STR("completed"));
+	if (!done && !str_eq(code, err_row(ERR_APPROVAL_REQUIRED)->code)) {
+		return false;
+	}
+	buf_init(&text, DECISION_BYTES_MAX);
+	enum err err = jcs_put(&text, &request->arena, json_member(entry, STR("decision")));
+	struct str decision = err == ERR_OK ? arena_text(&request->arena, &text) : STR_NONE;
+	buf_fini(&text);
+	if (decision.at == NULL) {
+		return false;
+	}
+	buf_init(&text, LIMIT_REQUEST_ARENA_BYTES);
+	json_begin(&json, &text);
+	answer_open(&json, done, approval, expires);
+	json_raw(&json, decision);
+	answer_close(&json, audit_id);
+	change_reply(request, done ? 200 : 202, &text);
+	return true;
 }

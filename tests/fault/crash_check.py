@@ -16,6 +16,7 @@ from support.harness import wait_for
 
 MARK = re.compile(r"\bw\d+c\d+o\d+\b")
 OPEN, COMPLETED, INTERRUPTED = (1, 2), 3, 7
+PENDING, APPROVED, CONSUMED, REJECTED = 1, 2, 3, 4
 
 
 def mark_of(text):
@@ -42,6 +43,10 @@ SPOILS = (
     f"UPDATE turn SET status = 2 WHERE id = {LAST.format('turn', CHAT)}",
     f"UPDATE turn SET answer = 'other' WHERE id = {LAST.format('turn', CHAT)}",
     "UPDATE session SET message_count = message_count + 1",
+    f"DELETE FROM approval WHERE id = {LAST.format('approval', '1 = 1')}",
+    f"UPDATE approval SET status = 2 WHERE id = {LAST.format('approval', 'status = 3')}",
+    f"UPDATE approval SET status = 1 WHERE id = {LAST.format('approval', 'status = 4')}",
+    f"UPDATE approval SET note = NULL WHERE id = {LAST.format('approval', 'note IS NOT NULL')}",
     "DELETE FROM log WHERE seq = (SELECT max(seq) / 2 FROM log)",
     "UPDATE log SET event_type = NULL WHERE seq = (SELECT max(seq) FROM log WHERE event_type = 'agent_post')",
     "UPDATE log SET event_type = NULL WHERE seq = (SELECT max(seq) FROM log WHERE event_type = 'execution_ended')",
@@ -84,7 +89,7 @@ class Check:
         return self.problems
 
     def tables(self):
-        for check in (self.load, self.log, self.posts, self.reactions, self.members, self.messages, self.turns):
+        for check in (self.load, self.log, self.posts, self.reactions, self.members, self.messages, self.approvals, self.turns):
             check()
 
     def spoils_unseen(self):
@@ -252,6 +257,35 @@ class Check:
                 self.wrong(f"message {op.mark} has {told[op.mark]} events", op.mark)
             if there[op.mark] and op.mark not in self.inboxes[op.about["to"]]:
                 self.wrong(f"message {op.mark} went to somebody else", op.mark)
+
+    # ---- approvals ----
+
+    def approvals(self):
+        """What was asked for is there once, decided as was said, and done at most once."""
+        there = collections.defaultdict(list)
+        for arguments, status, note in self.rows("SELECT arguments, status, note FROM approval"):
+            there[mark_of(arguments)].append((status, mark_of(note)))
+        done = collections.Counter()
+        for (entry,) in self.rows("SELECT entry FROM log WHERE action = 'send_email' AND entry IS NOT NULL"):
+            entry = json.loads(entry)
+            done[entry["change"]["approval_id"]] += entry["outcome"] == "completed"
+        told = collections.Counter((kind, data["id"]) for _, kind, _, data in self.events if kind in ("approval_requested", "approval_decided"))
+        ids = {}
+        for op in self.history.of("enforce"):
+            if self.once(op, len(there[op.mark]), f"the approval {op.mark}") and op.state == "acknowledged":
+                ids[op.mark] = op.body["approval_id"]
+                status = there[op.mark][0][0]
+                events = [told[kind, ids[op.mark]] for kind in ("approval_requested", "approval_decided")]
+                if events != [1, int(status != PENDING)] or done[ids[op.mark]] != int(status == CONSUMED):
+                    self.wrong(f"the approval {op.mark} is in state {status}, with {events} events, done {done[ids[op.mark]]} times", op.mark)
+        for op in self.history.of("decide"):
+            target = op.about["target"]
+            status, note = (there[target] or [(0, None)])[0]
+            wanted = {"approve": (APPROVED, CONSUMED), "reject": (REJECTED,)}[op.about["verb"]]
+            if self.once(op, int(note == op.mark), f"the decision {op.mark}") and status not in wanted:
+                self.wrong(f"{target} was decided by {op.about['verb']} and is in state {status}", target, op.mark)
+        for op in self.history.of("use"):
+            self.once(op, int(there[op.about["target"]][:1] != [] and there[op.about["target"]][0][0] == CONSUMED), f"what {op.mark} was let to do")
 
     # ---- runs ----
 

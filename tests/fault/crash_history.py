@@ -32,6 +32,7 @@ class Op:
     def __init__(self, number, cycle, writer, kind, mark, request, **about):
         self.number, self.cycle, self.writer, self.kind, self.mark = number, cycle, writer, kind, mark
         self.request, self.about = request, about
+        self.client = writer.client  # who asks
         self.state, self.status, self.body = "unknown", None, None
         self.tried_again, self.again = False, []  # the frames that came to the second try
         self.execution, self.seen = None, []  # of chats: its id, and the frames (epoch, seq, type, data) that came
@@ -115,7 +116,7 @@ class Writer:
             self.socket = None
 
     def one(self):
-        chats = [] if self.is_agent else [(self.chat, 8), (self.chat_streamed, 16)]
+        chats = [(self.approval, 14)] if self.is_agent else [(self.chat, 8), (self.chat_streamed, 16)]
         deeds = [(self.post, 24), (self.reply, 14), (self.ask_bot, 2), (self.react, 14), (self.unreact, 4), (self.message, 12),
                  (self.join, 5), (self.leave, 3), (self.make_channel, 1), (self.delete, 2), *chats]
         self.next_mark()
@@ -127,7 +128,7 @@ class Writer:
         """Sends the attempt's request; its state says what came. Dead when the server is."""
         method, path, body = op.request
         try:
-            reply = self.client.request(method, path, body, headers=self.headers(op))
+            reply = op.client.request(method, path, body, headers=self.headers(op))
         except GONE:
             raise Dead from None
         self.heard(op, reply.status, reply.text)
@@ -151,6 +152,7 @@ class Writer:
         """The same request under the same key, after the server came back: it is done once, and heard of now."""
         op.tried_again = True
         again = Op(op.number, op.cycle, self, op.kind, op.mark, op.request, **op.about)
+        again.client = op.client
         streamed = op.kind == "chat" and op.request[2]["stream"]
 
         def look():
@@ -170,8 +172,9 @@ class Writer:
     def hear_again(self, op):
         """What was acknowledged, sent again under its key: the first answer."""
         method, path, body = op.request
-        reply = self.client.request(method, path, body, headers={"Idempotency-Key": op.key})
-        if reply.status != op.status or reply.body["id"] != op.body["id"]:
+        reply = op.client.request(method, path, body, headers={"Idempotency-Key": op.key})
+        name = "approval_id" if op.kind in ("enforce", "use") else "id"
+        if reply.status != op.status or reply.body[name] != op.body[name]:
             self.world.history.problems.append(f"sent again under its key it was answered {reply.status} {reply.text}: {op}")
 
     def pick(self, things):
@@ -248,6 +251,25 @@ class Writer:
         if target:
             op = self.world.history.add(self, "delete", ("DELETE", f"/v1/posts/{target.body['id']}", None), target=target.mark)
             self.ask(op)
+
+    # ---- approvals ----
+
+    def approval(self):
+        """An agent asks, an admin decides, the agent does it: any of the three may be the last that happens."""
+        path = f"/v1/agents/{self.client.id}/enforce"
+        body = {"action": "send_email", "arguments": {"mark": self.mark}, "require_approval": True}
+        asked = self.world.history.add(self, "enforce", ("POST", path, body))
+        waiting = self.ask(asked)
+        if not waiting or self.chance.random() < 0.2:
+            return
+        verb = "approve" if self.chance.random() < 0.8 else "reject"
+        self.next_mark()
+        request = ("POST", f"/v1/approvals/{waiting['approval_id']}/{verb}", {"note": self.mark})
+        decided = self.world.history.add(self, "decide", request, target=asked.mark, verb=verb)
+        decided.client = self.world.judge
+        if self.ask(decided) and verb == "approve" and self.chance.random() < 0.8:
+            self.next_mark()
+            self.ask(self.world.history.add(self, "use", ("POST", path, {**body, "approval_id": waiting["approval_id"]}), target=asked.mark))
 
     # ---- chats ----
 
