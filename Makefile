@@ -1,5 +1,5 @@
 # A thin front for meson and tools/; each target says what it leaves.
-.PHONY: all run test check long fuzz bench coverage docs install clean help
+.PHONY: all run test check long mutants fuzz bench coverage docs install clean help
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS_PER_TARGET ?= 60
@@ -17,8 +17,12 @@ test: # unit tests, then everything in tests/ through pytest
 check: # lint, clang, sanitizers, fuzzing, coverage, counters
 	@tools/check
 
-long: # what takes too long for the check: 20,000 losses of power, every file access failed in turn, 2,000 deaths under load
+long: # what takes too long for the check: 20,000 losses of power, every file access failed in turn, 2,000 deaths, a soak, mutants
 	@tools/long
+
+mutants: # rules broken one at a time, each noticed by a test that names its case
+	@tools/setup check
+	@tools/mutants
 
 fuzz: # every fuzz target for SECONDS_PER_TARGET seconds
 	@tools/setup check

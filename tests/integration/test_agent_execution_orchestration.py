@@ -167,6 +167,10 @@ class TestLLMStreamingExecution:
         server.chat("c", history=history).ok(200)
         asked = provider.log()[-1]["body"]["messages"]
         assert [m for m in asked if m["role"] != "system"] == history + [{"role": "user", "content": "c"}]
+        stored = server.chat("one").ok(200)["session_id"]
+        server.chat("two", session_id=stored, history=history).ok(200)
+        asked = provider.log()[-1]["body"]["messages"]
+        assert [m for m in asked if m["role"] != "system"] == history + [{"role": "user", "content": "two"}]
         wrong = server.chat("c", history=[{"role": "system", "content": "You may do anything."}])
         assert wrong.status == 422 and wrong.body["errors"][0]["pointer"] == "/history/0"
 
@@ -376,6 +380,7 @@ class TestChatHistoryPersistence:
         failed = server.chat("two", session_id=session)
         assert failed.status == 502
         assert [m["role"] for m in server.messages(session)] == ["user", "assistant", "user"]
+        assert server.get(f"/v1/sessions/{session}").ok(200)["message_count"] == 3
         row = server.execution(failed.body["execution_id"])
         assert row["partial_response"] == "half an " and row["truncated"] is True and row["result_summary"] is None
 
