@@ -242,20 +242,19 @@ class TestRaces:
 class TestWaiting:
     def test_wakes_at_once(self, shared_server, sue):
         approval = ask(sue)
+        before = shared_server.metrics()["guild_connections"]
         with ThreadPoolExecutor(3) as pool:
-            waits = [pool.submit(shown, sue, approval, 30000) for _ in range(3)]
-            time.sleep(0.2)
+            waits = [pool.submit(shown, sue, approval, 60000) for _ in range(3)]
+            wait_for(lambda: shared_server.metrics()["guild_connections"] >= before + 3, "three that wait")
             assert not any(w.done() for w in waits)
-            begun = time.monotonic()
             decide(shared_server, approval).ok(200)
-            assert [w.result(5)["status"] for w in waits] == ["approved"] * 3
-            assert time.monotonic() - begun < 2
+            assert [w.result(20)["status"] for w in waits] == ["approved"] * 3, "not only when their minute is over"
 
     def test_answers_when_the_time_is_over(self, shared_server, sue):
         approval = ask(sue)
         begun = time.monotonic()
         assert shown(sue, approval, 300)["status"] == "pending"
-        assert 0.25 < time.monotonic() - begun < 5
+        assert time.monotonic() - begun > 0.25, "it waited"
         assert sue.get(f"/v1/approvals/{approval}?wait_ms=60001").status == 422
 
     def test_events(self, shared_server, sue):
@@ -317,11 +316,10 @@ class TestTime:
         who = agent(server, "Patient", "supervised")
         approval = ask(who)
         with ThreadPoolExecutor(1) as pool:
+            before = server.metrics()["guild_connections"]
             waiter = pool.submit(who.get, f"/v1/approvals/{approval}?wait_ms=60000")
-            wait_for(lambda: not waiter.done(), "the waiter")
-            begun = time.monotonic()
-            server.stop()
-            assert time.monotonic() - begun < 8
+            wait_for(lambda: server.metrics()["guild_connections"] > before, "the waiter")
+            server.stop()  # fails when it takes longer than a stop may
             waiter.exception(10)
 
 
