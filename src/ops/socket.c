@@ -82,6 +82,27 @@ static const struct http_member cancel_members[] = {
 	{"execution_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "the run"},
 	{.name = NULL},
 };
+static const char *const priority_words[] = {"low", "medium", "high", "urgent", NULL};
+static const struct http_member decide_members[] = {
+	MEMBERS_OF_ALL,
+	{"agent_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "id or handle"},
+	{"action", HTTP_STRING, true, 1, 128, NULL, "what the agent would do"},
+	{"arguments", HTTP_OBJECT, false, 0, 0, NULL, "what it would do it with"},
+	{"require_approval", HTTP_BOOL, false, 0, 0, NULL, "ask for a human's approval whatever the level"},
+	{.name = NULL},
+};
+static const struct http_member enforce_members[] = {
+	MEMBERS_OF_ALL,
+	{"agent_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "id or handle"},
+	{"action", HTTP_STRING, true, 1, 128, NULL, "what the agent is about to do"},
+	{"arguments", HTTP_OBJECT, false, 0, 0, NULL, "what it does it with; {} when absent"},
+	{"approval_id", HTTP_STRING, false, 1, LIMIT_ID_BYTES, NULL, "the approval of exactly this, which is used up"},
+	{"require_approval", HTTP_BOOL, false, 0, 0, NULL, "ask for a human's approval whatever the level"},
+	{"reason", HTTP_STRING, false, 1, 1000, NULL, "why, for the human"},
+	{"priority", HTTP_STRING, false, 0, 0, priority_words, "how urgent the approval is"},
+	MEMBER_CLIENT_ID,
+	{.name = NULL},
+};
 static const struct http_member resume_members[] = {
 	MEMBERS_OF_ALL,
 	{"execution_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "the run"},
@@ -113,6 +134,8 @@ const struct socket_row socket_rows[] = {
 	{"chat", false, false, ROLE_MEMBER, chat_members, socket_chat_message},
 	{"cancel", false, false, ROLE_MEMBER, cancel_members, socket_cancel_message},
 	{"resume", false, true, ROLE_VIEWER, resume_members, socket_resume_message},
+	{"decide", false, true, ROLE_VIEWER, decide_members, socket_decide_message},
+	{"enforce", false, true, ROLE_MEMBER, enforce_members, socket_enforce_message},
 	{"chat_delta", false, true, ROLE_OPERATOR, chat_delta_members, presence_delta_message},
 	{"chat_end", false, true, ROLE_OPERATOR, chat_end_members, presence_end_message},
 	{"ping", true, true, ROLE_VIEWER, plain_members, ping_message},

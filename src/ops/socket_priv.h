@@ -107,6 +107,10 @@ void socket_publish_once_take(struct message *message, const struct idem *idem, 
 /* A chat whose client_id was used: answers with the run of the first one. The ref is copied. */
 void socket_chat_again(struct client *client, struct str ref, const struct idem *idem, bool stream);
 
+/* ---- socket_call.c: what the routes of that name do ---- */
+void socket_decide_message(struct message *message);
+void socket_enforce_message(struct message *message);
+
 /* ---- socket_chat.c ---- */
 void socket_chat_message(struct message *message);
 void socket_cancel_message(struct message *message);

@@ -280,6 +280,61 @@ class TestWaiting:
             assert member.ask({"type": "subscribe", "topics": [f"approval:{approval}"]})["type"] == "error"
 
 
+class TestOverWebSocket:
+    def test_decide(self, shared_server, sue):
+        with sue.ws() as socket:
+            same = sue.post(f"/v1/agents/{sue.id}/decide", {"action": "send_email"}).ok(200)
+            answer = socket.ask({"type": "decide", "agent_id": sue.id, "action": "send_email", "arguments": MAIL})
+            assert {k: v for k, v in answer.items() if k not in ("type", "ref")} == same
+            assert answer["type"] == "ok"
+            wrong = socket.ask({"type": "decide", "agent_id": sue.id, "action": "x" * 129})
+            assert (wrong["type"], wrong["code"]) == ("error", "invalid") and "/action" in wrong["detail"]
+            assert socket.ask({"type": "decide", "agent_id": "né/../x", "action": "read"})["code"] in ("permission_denied", "agent_not_found")
+
+    def test_enforce_wait_and_use(self, shared_server, sue):
+        """The same approval as over HTTP, once; the decision comes as an event."""
+        with sue.ws() as socket:
+            socket.ask({"type": "subscribe", "topics": [f"agent:{sue.id}"]})
+            ask_it = {"type": "enforce", "agent_id": sue.id, "action": "send_email", "arguments": MAIL}
+            waits = socket.ask(ask_it)
+            assert waits["proceed"] is False and waits["approval_id"] == ask(sue), "over HTTP it is the same request"
+            decide(shared_server, waits["approval_id"]).ok(200)
+            socket.until(lambda m: m.get("type") == "event" and m["event"]["type"] == "approval_decided")
+            other = socket.ask({**ask_it, "arguments": {"to": "x"}, "approval_id": waits["approval_id"]})
+            assert (other["type"], other["code"]) == ("error", "approval_mismatch") and other["audit_id"]
+            used = socket.ask({**ask_it, "approval_id": waits["approval_id"]})
+            assert used["type"] == "ok" and used["proceed"] is True
+            again = socket.ask({**ask_it, "approval_id": waits["approval_id"]})
+            assert (again["code"], again["approval_id"]) == ("approval_consumed", waits["approval_id"])
+        assert {used["audit_id"], other["audit_id"], again["audit_id"]} <= {e["id"] for e in entries(shared_server, sue)}
+
+    def test_refusals(self, shared_server, sue):
+        student, viewer = agent(shared_server, "Stu", "student"), human(shared_server, "Vi", "viewer")
+        with student.ws() as socket:
+            refusal = socket.ask({"type": "enforce", "agent_id": student.id, "action": "send_email"})
+            assert refusal["code"] == "governance_blocked" and "blocked" in refusal["detail"] and refusal["rule_id"].startswith("maturity:")
+            assert socket.ask({"type": "enforce", "agent_id": sue.id, "action": "read"})["code"] == "permission_denied"
+            assert socket.ask({"type": "enforce", "agent_id": sue.id})["code"] == "invalid"
+        with viewer.ws() as socket:
+            assert socket.ask({"type": "enforce", "agent_id": sue.id, "action": "read"})["code"] == "permission_denied"
+
+    def test_a_client_id_is_done_once(self, shared_server):
+        who = agent(shared_server, "Once", "autonomous")
+        message = {"type": "enforce", "agent_id": who.id, "action": "send_email", "arguments": MAIL, "client_id": "one ✓"}
+        with who.ws() as socket:
+            first, second = socket.ask(message), socket.ask(message)
+            assert first["proceed"] is True and second["audit_id"] == first["audit_id"]
+            assert socket.ask({**message, "arguments": {}})["type"] == "error"
+        assert len(entries(shared_server, who, action="send_email")) == 1
+
+    def test_a_client_that_goes_meanwhile(self, shared_server, sue):
+        for n in range(20):
+            with sue.ws() as socket:
+                socket.send({"type": "enforce", "agent_id": sue.id, "action": "send_email", "arguments": {"n": n}})
+                socket.kill()
+        assert sue.get("/v1/me").status == 200
+
+
 class TestTime:
     def test_expires_by_itself(self, make_server):
         """AC-180: pending or approved, its time ends; nothing else waits for it."""
