@@ -18,8 +18,9 @@ struct agent_command {
 struct token_command {
 	struct change change; /* first */
 	struct identity *identity;
-	int64_t agent, token, principal, expires_at_us;
-	struct str agent_name, label;
+	int64_t agent, token, principal;
+	struct token_terms terms;
+	struct str agent_name;
 	uint8_t hash[HASH_SHA256_BYTES];
 	char text[TOKEN_TEXT_LEN + 1];
 };
@@ -379,8 +380,8 @@ static void edit_finish(struct command *base)
 
 /* ---- tokens of external agents ---- */
 
-void agent_token_start(struct guild *guild, struct http_request *request, const struct agent *agent, struct str label,
-	int64_t expires_at_us)
+void agent_token_start(
+	struct guild *guild, struct http_request *request, const struct agent *agent, const struct token_terms *terms)
 {
 	struct token_command *command = change_new(guild, request, &token_row, sizeof(*command));
 	if (command == NULL) {
@@ -389,8 +390,7 @@ void agent_token_start(struct guild *guild, struct http_request *request, const 
 	command->identity = guild->identity;
 	command->agent = agent->id;
 	command->agent_name = arena_copy(&request->arena, agent->name);
-	command->label = label;
-	command->expires_at_us = expires_at_us;
+	command->terms = *terms;
 	command->token = guild_key(guild, request->loop);
 	command->principal = guild_key(guild, request->loop);
 	token_make(guild->env, command->text, command->hash);
@@ -421,7 +421,7 @@ static enum err token_apply(struct command *base, struct db *db)
 	}
 	if (err == ERR_OK) {
 		err = identity_token_insert(command->identity, db, command->token, command->principal, command->hash,
-			command->label, command->expires_at_us, now_us);
+			&command->terms, now_us);
 	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
@@ -438,8 +438,7 @@ static void token_finish(struct command *base)
 			.principal = command->principal,
 			.agent = command->agent,
 			.created_at_us = base->log_time_us[0],
-			.expires_at_us = command->expires_at_us,
-			.label = command->label,
+			.terms = command->terms,
 			.text = str_make(command->text, TOKEN_TEXT_LEN)});
 }
 
@@ -457,7 +456,7 @@ static void first_finish(struct command *command)
 
 enum err agent_first_start(struct registry *registry, struct guild *guild)
 {
-	struct caller server = {.workspace = identity_workspace(guild->identity), .role = ROLE_OPERATOR};
+	struct caller server = {.workspace = identity_workspace(guild->identity), .role = ROLE_OPERATOR, .scopes = SCOPES_ALL};
 	check(server.workspace != 0);
 	if (registry_system_default(registry, server.workspace) != NULL) {
 		return ERR_OK;

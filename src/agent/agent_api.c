@@ -316,8 +316,7 @@ static void handle_demote(struct http_request *request, void *ctx)
 static void handle_token(struct http_request *request, void *ctx)
 {
 	const struct agent *agent = path_agent_to_change(ctx, request);
-	int64_t expires_at_us;
-	struct str label;
+	struct token_terms terms;
 	if (agent == NULL) {
 		return;
 	}
@@ -325,34 +324,34 @@ static void handle_token(struct http_request *request, void *ctx)
 		http_reply_error(request, ERR_CONFLICT, "Only an external agent holds tokens; this one is hosted.");
 		return;
 	}
-	if (token_members_read(ctx, request, &label, &expires_at_us)) {
-		agent_token_start(ctx, request, agent, label, expires_at_us);
+	if (token_members_read(ctx, request, ROLE_AGENT, &terms)) {
+		agent_token_start(ctx, request, agent, &terms);
 	}
 }
 
 const struct http_route agent_routes[] = {
-	{HTTP1_POST, "/v1/agents", ROLE_MEMBER, 0, "create", "Makes an agent; members make students that they own.",
+	{HTTP1_POST, "/v1/agents", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "create", "Makes an agent; members make students that they own.",
 		create_members, NULL, "agent", 201, handle_create},
-	{HTTP1_GET, "/v1/agents", ROLE_VIEWER, 0, "list", "Lists the agents of the workspace.", NULL, list_query,
+	{HTTP1_GET, "/v1/agents", ROLE_VIEWER, SCOPE_AGENTS_READ, 0, "list", "Lists the agents of the workspace.", NULL, list_query,
 		"list:agent", 200, handle_list},
-	{HTTP1_GET, "/v1/agents/{id}", ROLE_VIEWER, 0, "get", "Shows an agent, by id or handle.", NULL, NULL, "agent", 200,
+	{HTTP1_GET, "/v1/agents/{id}", ROLE_VIEWER, SCOPE_AGENTS_READ, 0, "get", "Shows an agent, by id or handle.", NULL, NULL, "agent", 200,
 		handle_get},
-	{HTTP1_PATCH, "/v1/agents/{id}", ROLE_MEMBER, 0, "update",
+	{HTTP1_PATCH, "/v1/agents/{id}", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "update",
 		"Changes an agent; If-Match names the revision it is based on.", patch_members, NULL, "agent", 200,
 		handle_patch},
-	{HTTP1_POST, "/v1/agents/{id}/pause", ROLE_MEMBER, 0, "configure", "Pauses an agent: it is blocked until resumed.",
+	{HTTP1_POST, "/v1/agents/{id}/pause", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Pauses an agent: it is blocked until resumed.",
 		NULL, NULL, "agent", 200, handle_pause},
-	{HTTP1_POST, "/v1/agents/{id}/resume", ROLE_MEMBER, 0, "configure", "Makes a paused or stopped agent active.", NULL,
+	{HTTP1_POST, "/v1/agents/{id}/resume", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Makes a paused or stopped agent active.", NULL,
 		NULL, "agent", 200, handle_resume},
-	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, 0, "configure", "Stops an agent.", NULL, NULL, "agent", 200,
+	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Stops an agent.", NULL, NULL, "agent", 200,
 		handle_stop},
-	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, 0, "configure", "Archives an agent for good.", NULL, NULL,
+	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Archives an agent for good.", NULL, NULL,
 		"agent", 200, handle_archive},
-	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, 0, "grant",
+	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, SCOPE_ADMIN, 0, "grant",
 		"Promotes an agent by one level, as an admin's override.", reason_members, NULL, "agent", 200, handle_promote},
-	{HTTP1_POST, "/v1/agents/{id}/demote", ROLE_ADMIN, 0, "revoke", "Demotes an agent by one level.", reason_members,
+	{HTTP1_POST, "/v1/agents/{id}/demote", ROLE_ADMIN, SCOPE_ADMIN, 0, "revoke", "Demotes an agent by one level.", reason_members,
 		NULL, "agent", 200, handle_demote},
-	{HTTP1_POST, "/v1/agents/{id}/tokens", ROLE_MEMBER, HTTP_BODY_OPTIONAL, "grant",
+	{HTTP1_POST, "/v1/agents/{id}/tokens", ROLE_MEMBER, SCOPE_WHOLE, HTTP_BODY_OPTIONAL, "grant",
 		"Makes a token for an external agent; it is shown once.", token_members, NULL, "token", 201, handle_token},
 	{.path = NULL},
 };

@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "command/change.h"
+#include "identity/identity.h"
 
 /* Copies agent over what was known under its id and handle. ERR_CONFLICT: another one has the handle. */
 enum err registry_put(struct registry *registry, const struct agent *agent) MUST_USE;
@@ -48,8 +49,7 @@ struct agent_edit {
 };
 void agent_edit_start(
 	struct guild *guild, struct http_request *request, const struct command_row *row, const struct agent_edit *edit);
-void agent_token_start(struct guild *guild, struct http_request *request, const struct agent *agent, struct str label,
-	int64_t expires_at_us);
+void agent_token_start(struct guild *guild, struct http_request *request, const struct agent *agent, const struct token_terms *terms);
 bool agent_handle_valid(struct str handle);
 /* A handle from a name, with "-<number>" for number > 1; made in arena. */
 struct str agent_handle_make(struct arena *arena, struct str name, unsigned number);

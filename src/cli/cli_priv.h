@@ -115,6 +115,7 @@ int cli_run_session_list(struct cli *cli);
 int cli_run_session_show(struct cli *cli);
 int cli_run_token_add(struct cli *cli);
 int cli_run_token_list(struct cli *cli);
+int cli_run_token_rotate(struct cli *cli);
 int cli_run_token_revoke(struct cli *cli);
 int cli_run_user_add(struct cli *cli);
 int cli_run_user_list(struct cli *cli);

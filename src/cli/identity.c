@@ -103,15 +103,50 @@ static int read_span(const char *text, int64_t *seconds)
 	return CLI_OK;
 }
 
+/* Asks for a token and shows its text. */
+static int token_ask(struct cli *cli, struct str path, struct str body)
+{
+	struct cli_reply reply;
+	int code = cli_request(cli, "POST", path, body, &reply);
+
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	printf("%.*s\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("token")))));
+	code = cli_out_flush();
+	if (cli->term.err) {
+		fprintf(stderr, "(shown this once; revoke it with `guild token revoke ");
+		cli_put_clean(stderr, cli_text(cli, json_member(reply.root, STR("id"))));
+		fprintf(stderr, "`)\n");
+	}
+	return code;
+}
+
+/* "chat,agents:read" */
+static void put_scopes(struct json_out *out, struct str rest)
+{
+	struct str word;
+
+	json_name(out, STR("scopes"));
+	json_array(out);
+	while (str_split(&rest, ',', &word)) {
+		json_str(out, str_trim(word));
+	}
+	json_array_end(out);
+}
+
 int cli_run_token_add(struct cli *cli)
 {
 	const char *label = cli_option(cli, "label");
 	const char *user = cli_option(cli, "user");
 	const char *expires = cli_option(cli, "expires-in");
+	const char *scopes = cli_option(cli, "scope");
 	int64_t seconds = 0;
 	struct json_out out;
 	struct buf body;
-	struct cli_reply reply;
 	int code = expires ? read_span(expires, &seconds) : CLI_OK;
 
 	code = code ? code : cli_connect(cli);
@@ -131,23 +166,27 @@ int cli_run_token_add(struct cli *cli)
 	if (seconds) {
 		json_put_int(&out, STR("expires_in_s"), seconds);
 	}
+	if (scopes) {
+		put_scopes(&out, str_of(scopes));
+	}
 	json_object_end(&out);
-	code = cli_request(cli, "POST", STR("/v1/tokens"), buf_str(&body), &reply);
+	code = token_ask(cli, STR("/v1/tokens"), buf_str(&body));
 	buf_fini(&body);
-	if (code) {
-		return code;
-	}
-	if (cli->json) {
-		return cli_print_json(cli, reply.text);
-	}
-	printf("%.*s\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("token")))));
-	code = cli_out_flush();
-	if (cli->term.err) {
-		fprintf(stderr, "(shown this once; revoke it with `guild token revoke ");
-		cli_put_clean(stderr, cli_text(cli, json_member(reply.root, STR("id"))));
-		fprintf(stderr, "`)\n");
-	}
 	return code;
+}
+
+int cli_run_token_rotate(struct cli *cli)
+{
+	const char *expires = cli_option(cli, "expires-in");
+	struct str body = STR_NONE;
+	int64_t seconds = 0;
+	int code = expires ? read_span(expires, &seconds) : CLI_OK;
+
+	code = code ? code : cli_connect(cli);
+	if (!code && seconds) {
+		body = arena_format(&cli->arena, "{\"expires_in_s\":%lld}", (long long)seconds);
+	}
+	return code ? code : token_ask(cli, cli_path(cli, "/v1/tokens", cli->operands[0], "/rotate"), body);
 }
 
 int cli_run_token_list(struct cli *cli)

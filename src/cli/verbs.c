@@ -114,6 +114,12 @@ static const struct cli_option token_add_options[] = {
 	{"label", "TEXT", "what it is for"},
 	{"user", "USER", "for this user (id or name) instead of yourself"},
 	{"expires-in", "TIME", "90s, 45m, 12h or 30d; else never"},
+	{"scope", "SCOPES", "what it may be used for, separated by commas, like chat,agents:read; else all that the role permits"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option token_rotate_options[] = {
+	{"expires-in", "TIME", "90s, 45m, 12h or 30d; else as long as the old one"},
 	{NULL, NULL, NULL},
 };
 
@@ -284,7 +290,10 @@ const struct cli_verb cli_verbs[] = {
 	{"restore", NULL, "FILE", 1, 1, 0, restore_options, "put a backup in place of a stopped server's store", RESTORE_MORE, cli_run_restore},
 	{"verify", NULL, "[FILE]", 0, 1, CLI_CLIENT, verify_options, "check that the store holds together", VERIFY_MORE, cli_run_verify},
 	{"token", "add", "", 0, 0, CLI_CLIENT, token_add_options, "make an access token; it is shown once", NULL, cli_run_token_add},
+	{"token", "create", "", 0, 0, CLI_CLIENT, token_add_options, "the same as token add", NULL, cli_run_token_add},
 	{"token", "list", "", 0, 0, CLI_CLIENT, token_list_options, "list tokens, without their text", NULL, cli_run_token_list},
+	{"token", "rotate", "ID", 1, 1, CLI_CLIENT, token_rotate_options, "make one in its place; the old one ends at once", NULL,
+	 cli_run_token_rotate},
 	{"token", "revoke", "ID", 1, 1, CLI_CLIENT, NULL, "make one worthless at once", NULL, cli_run_token_revoke},
 	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
 	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},

@@ -49,17 +49,19 @@ static const struct http_member resolve_query[] = {{"agent", HTTP_STRING, false,
 						   {NULL, HTTP_ANY, false, 0, 0, NULL, NULL}};
 
 const struct http_route execution_routes[] = {
-	{HTTP1_POST, "/v1/chat", ROLE_MEMBER, 0, "stream_chat", "Chats with an agent; JSON, or an event stream.", chat_body, NULL, "run", 200,
+	{HTTP1_POST, "/v1/chat", ROLE_MEMBER, SCOPE_CHAT, 0, "stream_chat", "Chats with an agent; JSON, or an event stream.", chat_body, NULL, "run", 200,
 	 chat_handle},
-	{HTTP1_POST, "/v1/agents/{id}/chat", ROLE_MEMBER, 0, "stream_chat", "Chats with this agent.", agent_chat_body, NULL, "run", 200,
+	{HTTP1_POST, "/v1/agents/{id}/chat", ROLE_MEMBER, SCOPE_CHAT, 0, "stream_chat", "Chats with this agent.", agent_chat_body, NULL, "run", 200,
 	 chat_handle},
-	{HTTP1_GET, "/v1/executions", ROLE_VIEWER, 0, "list", "Lists runs, newest first.", NULL, list_query, "list:execution", 200, list_handle},
-	{HTTP1_GET, "/v1/executions/{id}", ROLE_VIEWER, 0, "get", "One run.", NULL, NULL, "execution", 200, get_handle},
-	{HTTP1_POST, "/v1/executions/{id}/cancel", ROLE_MEMBER, HTTP_CLAIM, "chat", "Cancels a run; its partial text stays.", NULL, NULL,
+	{HTTP1_GET, "/v1/executions", ROLE_VIEWER, SCOPE_CHAT, 0, "list", "Lists runs, newest first.", NULL, list_query, "list:execution", 200,
+	 list_handle},
+	{HTTP1_GET, "/v1/executions/{id}", ROLE_VIEWER, SCOPE_CHAT, 0, "get", "One run.", NULL, NULL, "execution", 200, get_handle},
+	{HTTP1_POST, "/v1/executions/{id}/cancel", ROLE_MEMBER, SCOPE_CHAT, HTTP_CLAIM, "chat", "Cancels a run; its partial text stays.", NULL, NULL,
 	 "execution", 202, cancel_handle},
-	{HTTP1_GET, "/v1/executions/{id}/events", ROLE_VIEWER, 0, "subscribe",
+	{HTTP1_GET, "/v1/executions/{id}/events", ROLE_VIEWER, SCOPE_CHAT, 0, "subscribe",
 	 "The numbered events of a run after a number, then live; 204 when all was delivered.", NULL, events_query, "stream", 200, events_handle},
-	{HTTP1_GET, "/v1/resolve", ROLE_VIEWER, 0, "explain", "Which agent would answer, and how it is found.", NULL, resolve_query, "resolution",
+	{HTTP1_GET, "/v1/resolve", ROLE_VIEWER, SCOPE_AGENTS_READ, 0, "explain", "Which agent would answer, and how it is found.", NULL,
+	 resolve_query, "resolution",
 	 200, resolve_handle},
 	{0}};
 

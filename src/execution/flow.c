@@ -479,7 +479,7 @@ static void destroy_run(struct loop_task *task, struct loop *loop)
 enum err flow_revive(struct engine_shard *shard, const struct turn *turn, struct execution **out)
 {
 	struct guild *guild = shard->engine->guild;
-	struct caller caller = {.principal = turn->owner, .workspace = turn->workspace, .role = ROLE_MEMBER};
+	struct caller caller = {.principal = turn->owner, .workspace = turn->workspace, .role = ROLE_MEMBER, .scopes = scope_set_of(ROLE_MEMBER)};
 	const struct principal *principal = identity_principal(guild->identity, turn->owner);
 	if (principal != NULL) {
 		identity_caller(principal, &caller);

@@ -201,7 +201,7 @@ void approval_start(struct approvals *approvals)
 static void sweep(struct approvals *approvals, struct loop *loop)
 {
 	struct guild *guild = approvals->guild;
-	struct caller server = {.workspace = identity_workspace(guild->identity), .role = ROLE_OPERATOR};
+	struct caller server = {.workspace = identity_workspace(guild->identity), .role = ROLE_OPERATOR, .scopes = SCOPES_ALL};
 	struct arena arena;
 	arena_init(&arena, SWEEP_ARENA_BYTES);
 	struct sweep_command *command = change_make(guild, &sweep_row, &arena, loop, &server, sizeof(*command));

@@ -207,17 +207,17 @@ static void handle_reject(struct http_request *request, void *ctx)
 }
 
 const struct http_route approval_routes[] = {
-	{HTTP1_POST, "/v1/agents/{id}/enforce", ROLE_MEMBER, HTTP_AGENT_OK | HTTP_EXISTED, "decide",
+	{HTTP1_POST, "/v1/agents/{id}/enforce", ROLE_MEMBER, SCOPE_CHAT, HTTP_AGENT_OK | HTTP_EXISTED, "decide",
 		"Decides what the agent is about to do, for the audit log; 202: a human has to approve it first.", enforce_members,
 		NULL, "enforcement", 202, handle_enforce},
-	{HTTP1_GET, "/v1/approvals", ROLE_VIEWER, HTTP_AGENT_OK, "list",
+	{HTTP1_GET, "/v1/approvals", ROLE_VIEWER, SCOPE_APPROVALS_READ, HTTP_AGENT_OK, "list",
 		"Lists approvals, newest first: admins all, others those of their agents and requests.", NULL, list_query,
 		"list:approval", 200, handle_list},
-	{HTTP1_GET, "/v1/approvals/{id}", ROLE_VIEWER, HTTP_AGENT_OK, "get", "Shows an approval; with wait_ms once it is decided.",
+	{HTTP1_GET, "/v1/approvals/{id}", ROLE_VIEWER, SCOPE_APPROVALS_READ, HTTP_AGENT_OK, "get", "Shows an approval; with wait_ms once it is decided.",
 		NULL, get_query, "approval", 200, handle_get},
-	{HTTP1_POST, "/v1/approvals/{id}/approve", ROLE_ADMIN, HTTP_BODY_OPTIONAL, "approve",
+	{HTTP1_POST, "/v1/approvals/{id}/approve", ROLE_ADMIN, SCOPE_APPROVALS_DECIDE, HTTP_BODY_OPTIONAL, "approve",
 		"Approves; once decided, it answers the first decision.", note_members, NULL, "approval", 200, handle_approve},
-	{HTTP1_POST, "/v1/approvals/{id}/reject", ROLE_ADMIN, HTTP_BODY_OPTIONAL, "approve",
+	{HTTP1_POST, "/v1/approvals/{id}/reject", ROLE_ADMIN, SCOPE_APPROVALS_DECIDE, HTTP_BODY_OPTIONAL, "approve",
 		"Rejects; once decided, it answers the first decision.", note_members, NULL, "approval", 200, handle_reject},
 	{.path = NULL},
 };

@@ -77,7 +77,7 @@ bool approval_visible(const struct caller *caller, const struct approval *approv
 	if (caller->role == ROLE_AGENT) {
 		return caller->agent == approval->agent;
 	}
-	return caller_is_admin(caller) || caller->principal == approval->requester ||
+	return caller_is_admin(caller) || scope_fits(SCOPE_APPROVALS_DECIDE, caller) || caller->principal == approval->requester ||
 	       (agent != NULL && agent->owner == caller->principal);
 }
 

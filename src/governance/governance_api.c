@@ -83,9 +83,9 @@ static void handle_policy(struct http_request *request, void *ctx)
 }
 
 const struct http_route governance_routes[] = {
-	{HTTP1_POST, "/v1/agents/{id}/decide", ROLE_VIEWER, HTTP_AGENT_OK | HTTP_HARMLESS, "decide",
+	{HTTP1_POST, "/v1/agents/{id}/decide", ROLE_VIEWER, SCOPE_POLICY_READ, HTTP_AGENT_OK | HTTP_HARMLESS, "decide",
 		"Says what the decision would be; nothing happens.", decide_members, NULL, "decision", 200, handle_decide},
-	{HTTP1_GET, "/v1/policy", ROLE_VIEWER, 0, "list", "Lists the action table.", NULL, policy_query,
+	{HTTP1_GET, "/v1/policy", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "list", "Lists the action table.", NULL, policy_query,
 		"list:policy_entry", 200, handle_policy},
 	{.path = NULL},
 };

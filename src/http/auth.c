@@ -118,6 +118,9 @@ bool http_auth_admit(struct http_request_private *priv)
 		if (!role_fits(route, priv->pub.caller.role)) {
 			return http_request_refuse(priv, ERR_PERMISSION, NULL);
 		}
+		if (!scope_fits(route->scope, &priv->pub.caller)) {
+			return http_request_refuse(priv, ERR_PERMISSION, scope_missing(route->scope));
+		}
 	}
 	return rate_admit(priv);
 }

@@ -56,6 +56,7 @@ struct http_route {
 	enum http1_method method;
 	const char *path;                 /* "/v1/agents/{id}/pause": {name} is one segment */
 	enum role role_min;               /* ROLE_VIEWER < MEMBER < ADMIN < OPERATOR */
+	enum scope scope;                 /* what the token has to have; SCOPE_OPEN with HTTP_OPEN alone */
 	unsigned flags;
 	const char *action;               /* governance action of the command behind it; NULL: none (documentation, health) */
 	const char *summary;              /* one sentence for openapi.json and the docs */

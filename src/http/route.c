@@ -86,6 +86,7 @@ static void row_add(struct http_router *router, const struct http_route *row)
 	unsigned segments = 0;
 
 	check(path.len > 0 && path.at[0] == '/' && row->method < HTTP1_OPTIONS && row->handle);
+	check(row->scope != SCOPE_UNSET && (row->scope == SCOPE_OPEN) == ((row->flags & HTTP_OPEN) != 0));
 	while (path.len > 1) {
 		struct str segment = take_segment(&path);
 		params += segment.len > 0 && segment.at[0] == '{';

@@ -14,6 +14,7 @@ static enum err first_start_apply(struct command *command, struct db *db)
 	struct first_start *start = (struct first_start *)command;
 	struct identity *identity = start->identity;
 	int64_t now_us = command_now_us(command);
+	const struct token_terms terms = {.label = STR("first operator token")};
 	struct principal_new system = {
 		start->system, start->workspace, 0, PRINCIPAL_SYSTEM, ROLE_ADMIN, STR("system"), STR_NONE};
 	struct principal_new person = {
@@ -27,7 +28,7 @@ static enum err first_start_apply(struct command *command, struct db *db)
 	}
 	if (err == ERR_OK) {
 		err = identity_token_insert(
-			identity, db, start->token, start->operator_id, start->hash, STR("first operator token"), 0, now_us);
+			identity, db, start->token, start->operator_id, start->hash, &terms, now_us);
 	}
 	return err != ERR_OK ? err : change_log(&start->change, db);
 }
@@ -48,7 +49,7 @@ static int64_t first_key(struct guild *guild)
 static enum err first_start_run(struct identity *identity, struct guild *guild, struct arena *arena, identity_keep_fn *keep, void *ctx,
 				char *token)
 {
-	struct caller caller = {.workspace = first_key(guild), .role = ROLE_OPERATOR};
+	struct caller caller = {.workspace = first_key(guild), .role = ROLE_OPERATOR, .scopes = SCOPES_ALL};
 	struct first_start *start = change_make(guild, &first_start_row, arena, NULL, &caller, sizeof(*start));
 	if (start == NULL) {
 		return ERR_MEMORY;

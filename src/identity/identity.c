@@ -21,6 +21,7 @@ enum {
 /* What a token's hash leads to. */
 struct token_entry {
 	int64_t id, principal, expires_at_us;
+	uint32_t scopes; /* 0: all */
 	uint8_t hash[HASH_SHA256_BYTES];
 };
 
@@ -162,6 +163,7 @@ enum err identity_authenticate(struct identity *identity, struct str token, int6
 	identity_caller(principal, out);
 	out->token = entry->id;
 	out->expires_at_us = entry->expires_at_us;
+	out->scopes &= entry->scopes != 0 ? entry->scopes : SCOPES_ALL;
 	return ERR_OK;
 }
 
@@ -215,11 +217,19 @@ void identity_caller(const struct principal *principal, struct caller *out)
 		.workspace = principal->workspace,
 		.agent = principal->agent,
 		.role = principal->role,
+		.scopes = scope_set_of(principal->role),
 		.name_len = (uint8_t)name.len};
 	memcpy(out->name, name.at, name.len);
 }
 
 void principal_json(struct guild *guild, const struct principal *principal, struct json_out *out)
+{
+	json_object(out);
+	principal_members(guild, principal, out);
+	json_object_end(out);
+}
+
+void principal_members(struct guild *guild, const struct principal *principal, struct json_out *out)
 {
 	static const struct str kinds[] = {
 		[PRINCIPAL_HUMAN] = {"human", 5}, [PRINCIPAL_AGENT] = {"agent", 5}, [PRINCIPAL_SYSTEM] = {"system", 6}};
@@ -227,7 +237,6 @@ void principal_json(struct guild *guild, const struct principal *principal, stru
 	struct id_text workspace = id_format(&guild->id_secret, ID_WORKSPACE, principal->workspace);
 	struct time_text created = time_format(principal->created_at_us);
 	struct time_text disabled = time_format(principal->disabled_at_us);
-	json_object(out);
 	json_put_str(out, STR("id"), id_str(&id));
 	json_put_str(out, STR("kind"), kinds[principal->kind]);
 	json_put_str(out, STR("name"), principal->name);
@@ -236,7 +245,6 @@ void principal_json(struct guild *guild, const struct principal *principal, stru
 	json_put_raw(out, STR("specialty"), principal->specialty);
 	json_put_str_or_null(out, STR("disabled_at"), principal->disabled_at_us != 0 ? time_str(&disabled) : STR_NONE);
 	json_put_str(out, STR("created_at"), time_str(&created));
-	json_object_end(out);
 }
 
 /* ---- in apply ---- */
@@ -279,10 +287,9 @@ enum err identity_principal_insert(
 }
 
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal,
-	const uint8_t hash[HASH_SHA256_BYTES], struct str label, int64_t expires_at_us, int64_t now_us)
+	const uint8_t hash[HASH_SHA256_BYTES], const struct token_terms *terms, int64_t now_us)
 {
-	struct token_row token = {
-		.id = id, .principal = principal, .created_at_us = now_us, .expires_at_us = expires_at_us, .label = label};
+	struct token_row token = {.id = id, .principal = principal, .created_at_us = now_us, .terms = *terms};
 	memcpy(token.hash, hash, sizeof(token.hash));
 	if (overlay_get(&identity->tables[TABLE_TOKENS], token_key(hash)) != NULL) {
 		return ERR_CONFLICT;
@@ -453,8 +460,10 @@ static enum err token_entry_put(struct identity *identity, const struct token_ro
 	if (entry == NULL) {
 		return ERR_MEMORY;
 	}
-	*entry =
-		(struct token_entry){.id = token->id, .principal = token->principal, .expires_at_us = token->expires_at_us};
+	*entry = (struct token_entry){.id = token->id,
+		.principal = token->principal,
+		.expires_at_us = token->terms.expires_at_us,
+		.scopes = token->terms.scopes};
 	memcpy(entry->hash, token->hash, sizeof(entry->hash));
 	return table_put(identity, TABLE_TOKENS, token_key(token->hash), entry);
 }

@@ -67,9 +67,15 @@ struct principal_new {
 	struct str name, external_id;
 };
 enum err identity_principal_insert(struct identity *identity, struct db *db, const struct principal_new *in, int64_t now_us) MUST_USE;
+/* What is said of a token by who makes it. */
+struct token_terms {
+	struct str label;
+	int64_t expires_at_us; /* 0: never */
+	uint32_t scopes;       /* bits of base/scope.h; 0: all that its owner's role has */
+};
 /* In apply: a token for a principal. hash: SHA-256 of its text. ERR_TOKEN_QUOTA, when none of those it has is over. */
 enum err identity_token_insert(struct identity *identity, struct db *db, int64_t id, int64_t principal, const uint8_t hash[32],
-			       struct str label, int64_t expires_at_us, int64_t now_us) MUST_USE;
+			       const struct token_terms *terms, int64_t now_us) MUST_USE;
 
 /* In apply: as the open transaction has it; NULL when unknown. */
 const struct principal *identity_writer_principal(struct identity *identity, int64_t id);
@@ -98,19 +104,22 @@ enum err identity_first_start(struct identity *identity, struct guild *guild, id
 /* The wire object. */
 struct json_out;
 void principal_json(struct guild *guild, const struct principal *principal, struct json_out *out);
-/* Reads TOKEN_MEMBERS of the request's body: a label, "" when absent; expires_at or expires_in_s, 0 when neither is given. False: the
- * request has been answered. */
-bool token_members_read(struct guild *guild, struct http_request *request, struct str *label, int64_t *expires_at_us);
+/* Reads TOKEN_MEMBERS of the request's body for a token of somebody of that role; the label is "" when absent. False: the request has been
+ * answered. */
+bool token_members_read(struct guild *guild, struct http_request *request, enum role role, struct token_terms *terms);
 /* Answers 201 with a token just made; its text is shown here and never again. */
 struct token_made {
-	int64_t id, principal, agent, created_at_us, expires_at_us; /* agent 0: a person's */
-	struct str label, text;
+	int64_t id, principal, agent, created_at_us; /* agent 0: a person's */
+	struct token_terms terms;
+	struct str text;
 };
 void token_reply(struct guild *guild, struct http_request *request, const struct token_made *token);
+#define TOKEN_SECONDS_MAX 315360000 /* ten years */
 #define TOKEN_MEMBERS \
 	{"label", HTTP_STRING, false, 0, 100, NULL, "what the token is for"}, \
+	{"scopes", HTTP_ARRAY, false, 1, SCOPE_END, scope_words, "what it may be used for; all that the role permits when absent"}, \
 	{"expires_at", HTTP_STRING, false, 1, 40, NULL, "when it ends, ISO-8601"}, \
-	{"expires_in_s", HTTP_INT, false, 1, 315360000, NULL, "seconds until it ends"}
+	{"expires_in_s", HTTP_INT, false, 1, TOKEN_SECONDS_MAX, NULL, "seconds until it ends"}
 
 /* /v1/me, /v1/users, /v1/tokens */
 extern const struct http_route identity_routes[];

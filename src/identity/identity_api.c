@@ -1,5 +1,6 @@
 /* identity_api.c - /v1/me, /v1/users, and the rows of /v1/tokens. */
 #include "base/limits.h"
+#include "base/timefmt.h"
 #include "command/query.h"
 #include "identity/identity_priv.h"
 #include "wire/utf8.h"
@@ -95,7 +96,17 @@ static void handle_me(struct http_request *request, void *ctx)
 		http_reply_error(request, ERR_UNAUTHENTICATED, NULL);
 		return;
 	}
-	principal_reply(guild, request, 200, principal);
+	struct time_text expires = time_format(request->caller.expires_at_us);
+	struct buf text;
+	struct json_out json;
+	buf_init(&text, OBJECT_BYTES_MAX);
+	json_begin(&json, &text);
+	json_object(&json);
+	principal_members(guild, principal, &json);
+	token_scopes_json(request->caller.scopes, &json);
+	json_put_str_or_null(&json, STR("expires_at"), request->caller.expires_at_us != 0 ? time_str(&expires) : STR_NONE);
+	json_object_end(&json);
+	change_reply(request, 200, &text);
 }
 
 static void handle_user_get(struct http_request *request, void *ctx)
@@ -358,21 +369,25 @@ static void user_finish(struct command *base)
 }
 
 const struct http_route identity_routes[] = {
-	{HTTP1_GET, "/v1/me", ROLE_VIEWER, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL,
-		"principal", 200, handle_me},
-	{HTTP1_GET, "/v1/users", ROLE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query,
+	{HTTP1_GET, "/v1/me", ROLE_VIEWER, SCOPE_SIGNED_IN, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL,
+		"me", 200, handle_me},
+	{HTTP1_GET, "/v1/users", ROLE_ADMIN, SCOPE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query,
 		"list:principal", 200, handle_user_list},
-	{HTTP1_POST, "/v1/users", ROLE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members,
+	{HTTP1_POST, "/v1/users", ROLE_ADMIN, SCOPE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members,
 		NULL, "principal", 201, handle_user_create},
-	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200,
+	{HTTP1_GET, "/v1/users/{id}", ROLE_ADMIN, SCOPE_ADMIN, 0, "get_account", "Shows a principal.", NULL, NULL, "principal", 200,
 		handle_user_get},
-	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, 0, "update", "Renames, disables, enables a user or changes its role, which revokes its tokens.",
+	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, SCOPE_ADMIN, 0, "update",
+		"Renames, disables, enables a user or changes its role, which revokes its tokens.",
 		user_patch_members, NULL, "principal", 200, handle_user_patch},
-	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, 0, "list", "Lists tokens in force, without their texts.", NULL,
+	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, SCOPE_WHOLE, 0, "list", "Lists tokens in force, without their texts.", NULL,
 		identity_token_list_query, "list:token", 200, identity_handle_token_list},
-	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.",
+	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, SCOPE_WHOLE, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.",
 		identity_token_create_members, NULL, "token", 201, identity_handle_token_create},
-	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, 0, "revoke", "Revokes a token and closes what it has open.", NULL,
+	{HTTP1_POST, "/v1/tokens/{id}/rotate", ROLE_VIEWER, SCOPE_SIGNED_IN, HTTP_BODY_OPTIONAL, "grant",
+		"Makes a token in the place of another, which ends at once; a narrowed one may do that to itself.",
+		identity_token_rotate_members, NULL, "token", 201, identity_handle_token_rotate},
+	{HTTP1_DELETE, "/v1/tokens/{id}", ROLE_VIEWER, SCOPE_WHOLE, 0, "revoke", "Revokes a token and closes what it has open.", NULL,
 		NULL, NULL, 204, identity_handle_token_delete},
 	{.path = NULL},
 };

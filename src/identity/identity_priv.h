@@ -15,8 +15,8 @@
 #include "identity/key.h"
 
 struct token_row {
-	int64_t id, principal, created_at_us, expires_at_us, revoked_at_us;
-	struct str label;
+	int64_t id, principal, created_at_us, revoked_at_us;
+	struct token_terms terms;
 	uint8_t hash[HASH_SHA256_BYTES];
 };
 
@@ -37,13 +37,18 @@ bool identity_may_rule(const struct caller *caller, const struct principal *prin
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
 const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text);
 
+/* identity.c: what stands between the braces of principal_json. */
+void principal_members(struct guild *guild, const struct principal *principal, struct json_out *out);
+/* token.c: the member "scopes". */
+void token_scopes_json(uint32_t scopes, struct json_out *json);
 /* token.c. In apply: revokes all tokens of a principal; expired_at_us != 0: those that had expired then, and only some when there are many. */
 enum err identity_tokens_end(struct identity *identity, struct db *db, int64_t principal, int64_t expired_at_us, int64_t now_us) MUST_USE;
 
 /* token_api.c: what the rows of /v1/tokens name. */
-extern const struct http_member identity_token_list_query[], identity_token_create_members[];
+extern const struct http_member identity_token_list_query[], identity_token_create_members[], identity_token_rotate_members[];
 void identity_handle_token_list(struct http_request *request, void *ctx);
 void identity_handle_token_create(struct http_request *request, void *ctx);
+void identity_handle_token_rotate(struct http_request *request, void *ctx);
 void identity_handle_token_delete(struct http_request *request, void *ctx);
 
 /* identity_store.c */
@@ -60,8 +65,8 @@ enum err token_row_revoke(struct db *db, int64_t id, int64_t now_us) MUST_USE;
 enum err token_rows_live(struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count) MUST_USE;
 /* Those that were not revoked. */
 enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64_t *count) MUST_USE;
-/* ERR_NOT_FOUND. label is not set. */
-enum err token_row_get(struct db *db, int64_t id, struct token_row *out) MUST_USE;
+/* ERR_NOT_FOUND. The label is copied to arena. */
+enum err token_row_get(struct db *db, struct arena *arena, int64_t id, struct token_row *out) MUST_USE;
 typedef bool token_row_fn(const struct token_row *token, void *arg);
 enum err token_rows(struct db *db, int64_t after, int64_t limit, token_row_fn *fn, void *arg) MUST_USE;
 

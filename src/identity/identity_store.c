@@ -3,7 +3,7 @@
 #include "identity/identity_priv.h"
 
 #define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
-#define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at"
+#define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at, scopes"
 
 static const struct db_column principal_columns[] = {
 	DB_INT(struct principal, id),
@@ -28,7 +28,7 @@ static const struct db_sql sql_principal_update = {
 static const struct db_sql sql_principal_rows = {
 	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
 static const struct db_sql sql_token_insert = {
-	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
 static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2 WHERE id = ?1"};
 static const struct db_sql sql_token_live = {
 	"SELECT id, hash FROM token WHERE principal = ?1 AND revoked_at IS NULL AND (?2 = 0 OR expires_at <= ?2) ORDER BY id "
@@ -96,10 +96,11 @@ enum err token_row_insert(struct db *db, const struct token_row *token)
 	db_bind_int(stmt, 1, token->id);
 	db_bind_int(stmt, 2, token->principal);
 	db_bind_bytes(stmt, 3, str_make(token->hash, HASH_SHA256_BYTES));
-	db_bind_text(stmt, 4, token->label);
+	db_bind_text(stmt, 4, token->terms.label);
 	db_bind_int(stmt, 5, token->created_at_us);
-	db_bind_key(stmt, 6, token->expires_at_us);
+	db_bind_key(stmt, 6, token->terms.expires_at_us);
 	db_bind_key(stmt, 7, token->revoked_at_us);
+	db_bind_key(stmt, 8, token->terms.scopes);
 	return db_run(stmt);
 }
 
@@ -120,10 +121,9 @@ static enum err token_of_row(struct db_stmt *stmt, struct token_row *out)
 	*out = (struct token_row){
 		.id = db_int(stmt, 0),
 		.principal = db_int(stmt, 1),
-		.label = db_text(stmt, 3),
 		.created_at_us = db_int(stmt, 4),
-		.expires_at_us = db_key(stmt, 5),
 		.revoked_at_us = db_key(stmt, 6),
+		.terms = {.label = db_text(stmt, 3), .expires_at_us = db_key(stmt, 5), .scopes = (uint32_t)db_key(stmt, 7)},
 	};
 	memcpy(out->hash, hash.at, HASH_SHA256_BYTES);
 	return ERR_OK;
@@ -155,14 +155,15 @@ enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64
 	return db_count(db_use(db, &sql_token_count), principal, limit, count);
 }
 
-enum err token_row_get(struct db *db, int64_t id, struct token_row *out)
+enum err token_row_get(struct db *db, struct arena *arena, int64_t id, struct token_row *out)
 {
 	struct db_stmt *stmt = db_use(db, &sql_token_get);
 	db_bind_int(stmt, 1, id);
 	enum err err = db_first(stmt);
 	if (err == ERR_OK) {
 		err = token_of_row(stmt, out);
-		out->label = STR_NONE;
+		out->terms.label = err == ERR_OK ? arena_copy(arena, out->terms.label) : STR_NONE;
+		err = err == ERR_OK && out->terms.label.at == NULL ? ERR_LIMIT : err;
 		db_reset(stmt);
 	}
 	return err;

@@ -258,13 +258,13 @@ static void delete_finish(struct command *base)
 }
 
 const struct http_route key_routes[] = {
-	{HTTP1_GET, "/v1/keys", ROLE_MEMBER, 0, "list",
+	{HTTP1_GET, "/v1/keys", ROLE_MEMBER, SCOPE_KEYS_WRITE, 0, "list",
 		"Lists the caller's and the workspace's provider keys, first and last 4 characters.", NULL, list_query,
 		"list:key", 200, handle_list},
-	{HTTP1_POST, "/v1/keys", ROLE_MEMBER, 0, "configure",
+	{HTTP1_POST, "/v1/keys", ROLE_MEMBER, SCOPE_KEYS_WRITE, 0, "configure",
 		"Seals a provider key: an admin's is the workspace's, a member's its own.", create_members, NULL, "key", 201,
 		handle_create},
-	{HTTP1_DELETE, "/v1/keys/{id}", ROLE_MEMBER, 0, "delete", "Removes a provider key.", NULL, NULL, NULL, 204,
+	{HTTP1_DELETE, "/v1/keys/{id}", ROLE_MEMBER, SCOPE_KEYS_WRITE, 0, "delete", "Removes a provider key.", NULL, NULL, NULL, 204,
 		handle_delete},
 	{.path = NULL},
 };

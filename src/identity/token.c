@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/timefmt.h"
 #include "identity/identity_priv.h"
+#include "wire/json.h"
 #include "wire/utf8.h"
 
 enum { TOKEN_RANDOM_BYTES = 32, END_ROWS = 64 };
@@ -62,16 +63,51 @@ static bool expiry_read(struct guild *guild, struct http_request *request, int64
 	return true;
 }
 
-bool token_members_read(struct guild *guild, struct http_request *request, struct str *label, int64_t *expires_at_us)
+/* The words were checked against the table; not yet whether that role can have them. */
+static bool scopes_read(struct http_request *request, enum role role, uint32_t *out)
 {
-	*label = STR("");
-	(void)http_body_str(request, "label", label);
-	*label = str_trim(*label);
-	if (label->len > 0 && !utf8_is_name(*label)) {
+	struct json list = json_member(request->body, STR("scopes"));
+	struct json_iter iter = json_iter(list);
+	struct json element;
+	struct str word = STR("");
+	enum scope scope = SCOPE_UNSET;
+	*out = 0;
+	while (json_kind(list) == JSON_ARRAY && json_next(&iter, NULL, &element)) {
+		bool known = json_get_str(element, &word) && scope_parse(word, &scope);
+		if (!known || (SCOPE_BIT(scope) & scope_set_of(role)) == 0) {
+			struct str name = role_word(role);
+			struct str detail = arena_format(
+				&request->arena, "The role %.*s does not have the scope %.*s.", STR_FMT(name), STR_FMT(word));
+			http_reply_invalid(request, "/scopes", detail.at != NULL ? detail.at : "The role does not have that scope.");
+			return false;
+		}
+		*out |= SCOPE_BIT(scope);
+	}
+	return true;
+}
+
+void token_scopes_json(uint32_t scopes, struct json_out *json)
+{
+	json_name(json, STR("scopes"));
+	json_array(json);
+	for (enum scope scope = SCOPE_CHAT; scope < SCOPE_END; scope++) {
+		if ((scopes & SCOPE_BIT(scope)) != 0) {
+			json_str(json, scope_word(scope));
+		}
+	}
+	json_array_end(json);
+}
+
+bool token_members_read(struct guild *guild, struct http_request *request, enum role role, struct token_terms *terms)
+{
+	terms->label = STR("");
+	(void)http_body_str(request, "label", &terms->label);
+	terms->label = str_trim(terms->label);
+	if (terms->label.len > 0 && !utf8_is_name(terms->label)) {
 		http_reply_invalid(request, "/label", "A label has no control characters.");
 		return false;
 	}
-	return expiry_read(guild, request, expires_at_us);
+	return scopes_read(request, role, &terms->scopes) && expiry_read(guild, request, &terms->expires_at_us);
 }
 
 /* ---- ending tokens ---- */

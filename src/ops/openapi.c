@@ -436,6 +436,7 @@ static void operation_put(struct json_out *json, const struct http_route *row)
 	if ((row->flags & HTTP_OPEN) == 0) {
 		json_put_str(json, STR("x-role"), role_word(row->role_min));
 	}
+	json_put_str(json, STR("x-scope"), scope_word(row->scope));
 	json_put_bool(json, STR("x-agents"), (row->flags & HTTP_AGENT_OK) != 0);
 	if (row->action != NULL) {
 		put(json, "x-action", row->action);

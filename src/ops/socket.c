@@ -126,20 +126,20 @@ static const struct http_member chat_end_members[] = {
 };
 
 const struct socket_row socket_rows[] = {
-	{"auth", true, true, ROLE_VIEWER, auth_members, auth_message},
-	{"auth.refresh", false, true, ROLE_VIEWER, auth_members, auth_message},
-	{"subscribe", false, true, ROLE_VIEWER, subscribe_members, socket_subscribe_message},
-	{"unsubscribe", false, true, ROLE_VIEWER, unsubscribe_members, socket_unsubscribe_message},
-	{"publish", false, true, ROLE_MEMBER, publish_members, socket_publish_message},
-	{"chat", false, false, ROLE_MEMBER, chat_members, socket_chat_message},
-	{"cancel", false, false, ROLE_MEMBER, cancel_members, socket_cancel_message},
-	{"resume", false, true, ROLE_VIEWER, resume_members, socket_resume_message},
-	{"decide", false, true, ROLE_VIEWER, decide_members, socket_decide_message},
-	{"enforce", false, true, ROLE_MEMBER, enforce_members, socket_enforce_message},
-	{"chat_delta", false, true, ROLE_OPERATOR, chat_delta_members, presence_delta_message},
-	{"chat_end", false, true, ROLE_OPERATOR, chat_end_members, presence_end_message},
-	{"ping", true, true, ROLE_VIEWER, plain_members, ping_message},
-	{"stats", false, true, ROLE_VIEWER, plain_members, stats_message},
+	{"auth", true, true, ROLE_VIEWER, SCOPE_OPEN, auth_members, auth_message},
+	{"auth.refresh", false, true, ROLE_VIEWER, SCOPE_SIGNED_IN, auth_members, auth_message},
+	{"subscribe", false, true, ROLE_VIEWER, SCOPE_EVENTS_READ, subscribe_members, socket_subscribe_message},
+	{"unsubscribe", false, true, ROLE_VIEWER, SCOPE_SIGNED_IN, unsubscribe_members, socket_unsubscribe_message},
+	{"publish", false, true, ROLE_MEMBER, SCOPE_EVENTS_PUBLISH, publish_members, socket_publish_message},
+	{"chat", false, false, ROLE_MEMBER, SCOPE_CHAT, chat_members, socket_chat_message},
+	{"cancel", false, false, ROLE_MEMBER, SCOPE_CHAT, cancel_members, socket_cancel_message},
+	{"resume", false, true, ROLE_VIEWER, SCOPE_CHAT, resume_members, socket_resume_message},
+	{"decide", false, true, ROLE_VIEWER, SCOPE_POLICY_READ, decide_members, socket_decide_message},
+	{"enforce", false, true, ROLE_MEMBER, SCOPE_CHAT, enforce_members, socket_enforce_message},
+	{"chat_delta", false, true, ROLE_OPERATOR, SCOPE_CHAT, chat_delta_members, presence_delta_message},
+	{"chat_end", false, true, ROLE_OPERATOR, SCOPE_CHAT, chat_end_members, presence_end_message},
+	{"ping", true, true, ROLE_VIEWER, SCOPE_OPEN, plain_members, ping_message},
+	{"stats", false, true, ROLE_VIEWER, SCOPE_SIGNED_IN, plain_members, stats_message},
 	{.type = NULL},
 };
 
@@ -327,6 +327,10 @@ static void message_dispatch(struct message *message)
 	}
 	if (client->signed_in && !role_fits(row, websocket_caller(client->socket)->role)) {
 		socket_answer_error(client, message->ref, ERR_PERMISSION, NULL);
+		return;
+	}
+	if (client->signed_in && !scope_fits(row->scope, websocket_caller(client->socket))) {
+		socket_answer_error(client, message->ref, ERR_PERMISSION, scope_missing(row->scope));
 		return;
 	}
 	if (client->signed_in && !rate_admits(client, row)) {

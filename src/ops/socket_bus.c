@@ -43,9 +43,12 @@ static struct client *client_of(struct feed *feed)
 
 /* ---- what the feed gives ---- */
 
+/* A token that may chat and not listen has the frames of its streams. */
 static bool feed_sees(struct feed *feed, const struct bus_event *event)
 {
-	return ops_event_visible(feed->guild, websocket_caller(client_of(feed)->socket), event);
+	const struct caller *caller = websocket_caller(client_of(feed)->socket);
+	bool listens = scope_fits(SCOPE_EVENTS_READ, caller) || (event->execution != 0 && scope_fits(SCOPE_CHAT, caller));
+	return listens && ops_event_visible(feed->guild, caller, event);
 }
 
 static enum err feed_send(struct feed *feed, struct bus_event *event)

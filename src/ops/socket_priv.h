@@ -51,6 +51,7 @@ struct socket_row {
 	bool open;                   /* before sign-in too */
 	bool agent_ok;
 	enum role role_min;
+	enum scope scope;
 	const struct http_member *members;
 	void (*handle)(struct message *message);
 };

@@ -311,18 +311,18 @@ static void handle_delete(struct http_request *request, void *ctx)
 }
 
 const struct http_route session_routes[] = {
-	{HTTP1_POST, "/v1/sessions", ROLE_MEMBER, HTTP_BODY_OPTIONAL, "create", "Makes a session.", create_members, NULL,
+	{HTTP1_POST, "/v1/sessions", ROLE_MEMBER, SCOPE_CHAT, HTTP_BODY_OPTIONAL, "create", "Makes a session.", create_members, NULL,
 		"session", 201, handle_create},
-	{HTTP1_GET, "/v1/sessions", ROLE_VIEWER, 0, "list", "Lists the caller's sessions, newest first.", NULL, list_query,
+	{HTTP1_GET, "/v1/sessions", ROLE_VIEWER, SCOPE_CHAT, 0, "list", "Lists the caller's sessions, newest first.", NULL, list_query,
 		"list:session", 200, handle_list},
-	{HTTP1_GET, "/v1/sessions/{id}", ROLE_VIEWER, 0, "get", "Shows a session.", NULL, NULL, "session", 200, handle_get},
-	{HTTP1_PATCH, "/v1/sessions/{id}", ROLE_MEMBER, 0, "update", "Gives a session a title.", patch_members, NULL,
+	{HTTP1_GET, "/v1/sessions/{id}", ROLE_VIEWER, SCOPE_CHAT, 0, "get", "Shows a session.", NULL, NULL, "session", 200, handle_get},
+	{HTTP1_PATCH, "/v1/sessions/{id}", ROLE_MEMBER, SCOPE_CHAT, 0, "update", "Gives a session a title.", patch_members, NULL,
 		"session", 200, handle_patch},
-	{HTTP1_DELETE, "/v1/sessions/{id}", ROLE_MEMBER, 0, "delete",
+	{HTTP1_DELETE, "/v1/sessions/{id}", ROLE_MEMBER, SCOPE_CHAT, 0, "delete",
 		"Deletes a session with its messages, unless it is answering.", NULL, NULL, NULL, 204, handle_delete},
-	{HTTP1_GET, "/v1/sessions/{id}/messages", ROLE_VIEWER, 0, "get_messages",
+	{HTTP1_GET, "/v1/sessions/{id}/messages", ROLE_VIEWER, SCOPE_CHAT, 0, "get_messages",
 		"Lists a session's messages, oldest first.", NULL, message_query, "list:message", 200, handle_messages},
-	{HTTP1_PUT, "/v1/sessions/{id}/agent", ROLE_MEMBER, 0, "update", "Sets the agent that answers in a session.",
+	{HTTP1_PUT, "/v1/sessions/{id}/agent", ROLE_MEMBER, SCOPE_CHAT, 0, "update", "Sets the agent that answers in a session.",
 		agent_members, NULL, "session", 200, handle_agent},
 	{.path = NULL},
 };

@@ -363,7 +363,7 @@ static void cause_done(struct read_job *job)
 		answer_failed(answer, job->result != ERR_OK ? job->result : ERR_AGENT_NOT_FOUND);
 		return;
 	}
-	answer->agent = (struct caller){.workspace = agent->workspace, .agent = agent->id, .role = ROLE_AGENT};
+	answer->agent = (struct caller){.workspace = agent->workspace, .agent = agent->id, .role = ROLE_AGENT, .scopes = scope_set_of(ROLE_AGENT)};
 	str_to_z(agent->name, answer->agent.name, sizeof(answer->agent.name));
 	answer->agent.name_len = (uint8_t)str_of(answer->agent.name).len;
 	struct social_question question = {.agent = agent->id,

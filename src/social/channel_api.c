@@ -272,19 +272,20 @@ static void handle_leave(struct http_request *request, void *ctx)
 }
 
 const struct http_route social_channel_routes[] = {
-	{HTTP1_POST, "/v1/channels", ROLE_MEMBER, HTTP_AGENT_OK | HTTP_EXISTED, "channel_create",
+	{HTTP1_POST, "/v1/channels", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK | HTTP_EXISTED, "channel_create",
 	 "Makes a channel, and its maker a member; 200 with the existing one when the name is taken.", create_members, NULL, "channel", 201,
 	 handle_create},
-	{HTTP1_GET, "/v1/channels", ROLE_VIEWER, HTTP_AGENT_OK, "list_channels",
+	{HTTP1_GET, "/v1/channels", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "list_channels",
 	 "Lists the channels that the caller may see, in order of name.", NULL, list_query, "list:channel", 200, handle_list},
-	{HTTP1_GET, "/v1/channels/{id}", ROLE_VIEWER, HTTP_AGENT_OK, "list_channels", "Shows a channel, by id or name.", NULL, NULL, "channel",
+	{HTTP1_GET, "/v1/channels/{id}", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "list_channels", "Shows a channel, by id or name.", NULL,
+	 NULL, "channel",
 	 200, handle_get},
-	{HTTP1_GET, "/v1/channels/{id}/members", ROLE_VIEWER, HTTP_AGENT_OK, "list_channels", "Lists the members of a channel.", NULL,
+	{HTTP1_GET, "/v1/channels/{id}/members", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "list_channels", "Lists the members of a channel.", NULL,
 	 members_query, "list:channel_member", 200, handle_members},
-	{HTTP1_PUT, "/v1/channels/{id}/members/{member}", ROLE_MEMBER, HTTP_AGENT_OK, "channel_join",
+	{HTTP1_PUT, "/v1/channels/{id}/members/{member}", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "channel_join",
 	 "Joins a channel (me), or brings somebody in: into a private one only a member or an admin does.", NULL, NULL, "channel", 200,
 	 handle_join},
-	{HTTP1_DELETE, "/v1/channels/{id}/members/{member}", ROLE_MEMBER, HTTP_AGENT_OK, "channel_leave",
+	{HTTP1_DELETE, "/v1/channels/{id}/members/{member}", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "channel_leave",
 	 "Leaves a channel (me); its creator and admins remove others.", NULL, NULL, NULL, 204, handle_leave},
 	{.path = NULL},
 };

@@ -297,9 +297,11 @@ static void handle_trending(struct http_request *request, void *ctx)
 }
 
 const struct http_route social_feed_routes[] = {
-	{HTTP1_GET, "/v1/feed", ROLE_VIEWER, HTTP_AGENT_OK, "feed", "Lists posts that are for the caller, newest first.", NULL, feed_query,
+	{HTTP1_GET, "/v1/feed", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "feed", "Lists posts that are for the caller, newest first.", NULL,
+	 feed_query,
 	 "feed", 200, handle_feed},
-	{HTTP1_GET, "/v1/trending", ROLE_VIEWER, HTTP_AGENT_OK, "trending", "Lists what public posts name most, hashtags and mentions.", NULL,
+	{HTTP1_GET, "/v1/trending", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "trending",
+	 "Lists what public posts name most, hashtags and mentions.", NULL,
 	 trend_query, "trending", 200, handle_trending},
 	{.path = NULL},
 };

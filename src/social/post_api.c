@@ -229,14 +229,14 @@ static void handle_delete(struct http_request *request, void *ctx)
 }
 
 const struct http_route social_post_routes[] = {
-	{HTTP1_POST, "/v1/posts", ROLE_MEMBER, HTTP_AGENT_OK, "post", "Posts to everybody, to a channel, or to one agent or user.",
+	{HTTP1_POST, "/v1/posts", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "post", "Posts to everybody, to a channel, or to one agent or user.",
 		post_members, NULL, "post", 201, handle_create},
-	{HTTP1_GET, "/v1/posts/{id}", ROLE_VIEWER, HTTP_AGENT_OK, "feed", "Shows a post.", NULL, NULL, "post", 200, handle_get},
-	{HTTP1_DELETE, "/v1/posts/{id}", ROLE_MEMBER, HTTP_AGENT_OK, "delete", "Deletes a post, for its author and admins.", NULL,
+	{HTTP1_GET, "/v1/posts/{id}", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "feed", "Shows a post.", NULL, NULL, "post", 200, handle_get},
+	{HTTP1_DELETE, "/v1/posts/{id}", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "delete", "Deletes a post, for its author and admins.", NULL,
 		NULL, NULL, 204, handle_delete},
-	{HTTP1_GET, "/v1/posts/{id}/replies", ROLE_VIEWER, HTTP_AGENT_OK, "replies", "Lists the replies to a post, oldest first.",
+	{HTTP1_GET, "/v1/posts/{id}/replies", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "replies", "Lists the replies to a post, oldest first.",
 		NULL, reply_query, "list:post", 200, handle_replies},
-	{HTTP1_POST, "/v1/posts/{id}/replies", ROLE_MEMBER, HTTP_AGENT_OK, "reply", "Replies to a post, for all who may see it.",
+	{HTTP1_POST, "/v1/posts/{id}/replies", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "reply", "Replies to a post, for all who may see it.",
 		reply_members, NULL, "post", 201, handle_reply},
 	{.path = NULL},
 };

@@ -108,7 +108,7 @@ static void handle_rate(struct http_request *request, void *ctx)
 }
 
 const struct http_route social_rate_routes[] = {
-	{HTTP1_GET, "/v1/agents/{id}/rate-limit", ROLE_VIEWER, HTTP_AGENT_OK, "explain",
+	{HTTP1_GET, "/v1/agents/{id}/rate-limit", ROLE_VIEWER, SCOPE_AGENTS_READ, HTTP_AGENT_OK, "explain",
 		"How many posts, direct messages and reactions an agent has left in the sliding hour.", NULL, NULL, "rate_limits", 200,
 		handle_rate},
 	{.path = NULL},

@@ -81,11 +81,12 @@ static void handle_remove(struct http_request *request, void *ctx)
 }
 
 const struct http_route social_reaction_routes[] = {
-	{HTTP1_GET, "/v1/posts/{id}/reactions", ROLE_VIEWER, HTTP_AGENT_OK, "list_reactions",
+	{HTTP1_GET, "/v1/posts/{id}/reactions", ROLE_VIEWER, SCOPE_SOCIAL_READ, HTTP_AGENT_OK, "list_reactions",
 	 "Lists a post's reactions by emoji, most given first; all in one page.", NULL, NULL, "list:reaction", 200, handle_list},
-	{HTTP1_PUT, "/v1/posts/{id}/reactions/{emoji}", ROLE_MEMBER, HTTP_AGENT_OK | HTTP_EXISTED, "react",
+	{HTTP1_PUT, "/v1/posts/{id}/reactions/{emoji}", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK | HTTP_EXISTED, "react",
 	 "Reacts to a post with one emoji, percent-encoded; again: nothing changes.", NULL, NULL, NULL, 201, handle_add},
-	{HTTP1_DELETE, "/v1/posts/{id}/reactions/{emoji}", ROLE_MEMBER, HTTP_AGENT_OK, "unreact", "Takes a reaction back.", NULL, NULL, NULL,
+	{HTTP1_DELETE, "/v1/posts/{id}/reactions/{emoji}", ROLE_MEMBER, SCOPE_SOCIAL_WRITE, HTTP_AGENT_OK, "unreact", "Takes a reaction back.",
+	 NULL, NULL, NULL,
 	 204, handle_remove},
 	{.path = NULL},
 };

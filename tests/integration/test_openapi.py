@@ -111,6 +111,7 @@ def compare_people(document, server, user):
     token = document.reply(user, "POST", "/v1/tokens", {"expires_in_s": 60})
     document.reply(user, "POST", "/v1/tokens", None)
     document.reply(user, "GET", "/v1/tokens")
+    token = document.reply(user, "POST", "/v1/tokens/{id}/rotate", {"expires_in_s": 90}, id=token["id"])
     document.reply(user, "DELETE", "/v1/tokens/{id}", id=token["id"])
     key = document.reply(user, "POST", "/v1/keys", {"provider": "elsewhere", "key": "sk-0123456789abcdef", "base_url": "https://llm.example.org/v1"})
     document.reply(user, "GET", "/v1/keys")

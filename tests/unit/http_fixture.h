@@ -90,6 +90,7 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (str_eq(token, str_of(rows[i].token))) {
 			*out = (struct caller){.principal = 100 + (int64_t)i, .token = 7 + (int64_t)i, .role = rows[i].role};
+			caller_widen(out);
 			out->expires_at_us = i == 4 ? wall_us + 20 * SECOND : 0;
 			return ERR_OK;
 		}

@@ -48,13 +48,13 @@ static void row_ok(struct http_request *request, void *ctx)
 static const struct http_member number[] = {{.name = "n", .kind = HTTP_INT, .required = true}, {0}};
 
 static const struct http_route table[] = {
-	{.method = HTTP1_GET, .path = "/ok", .flags = HTTP_OPEN, .handle = row_ok},
-	{.method = HTTP1_GET, .path = "/stream", .role_min = ROLE_VIEWER, .handle = row_stream},
-	{.method = HTTP1_GET, .path = "/events", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .handle = row_stream},
-	{.method = HTTP1_POST, .path = "/stream", .role_min = ROLE_MEMBER, .body = number, .handle = row_stream},
-	{.method = HTTP1_GET, .path = "/events-later", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .handle = row_later},
-	{.method = HTTP1_GET, .path = "/later", .role_min = ROLE_VIEWER, .handle = row_later},
-	{.method = HTTP1_GET, .path = "/ws", .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_ok},
+	{.method = HTTP1_GET, .path = "/ok", .scope = SCOPE_OPEN, .flags = HTTP_OPEN, .handle = row_ok},
+	{.method = HTTP1_GET, .path = "/stream", .role_min = ROLE_VIEWER, .scope = SCOPE_SIGNED_IN, .handle = row_stream},
+	{.method = HTTP1_GET, .path = "/events", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .scope = SCOPE_SIGNED_IN, .handle = row_stream},
+	{.method = HTTP1_POST, .path = "/stream", .role_min = ROLE_MEMBER, .scope = SCOPE_SIGNED_IN, .body = number, .handle = row_stream},
+	{.method = HTTP1_GET, .path = "/events-later", .flags = HTTP_ENDLESS, .role_min = ROLE_VIEWER, .scope = SCOPE_SIGNED_IN, .handle = row_later},
+	{.method = HTTP1_GET, .path = "/later", .role_min = ROLE_VIEWER, .scope = SCOPE_SIGNED_IN, .handle = row_later},
+	{.method = HTTP1_GET, .path = "/ws", .scope = SCOPE_OPEN, .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_ok},
 	{.path = NULL},
 };
 

@@ -55,9 +55,9 @@ static void row_socket_later(struct http_request *request, void *ctx)
 static const char *const origins[] = {"https://console.example", NULL};
 
 static const struct http_route table[] = {
-	{.method = HTTP1_GET, .path = "/ok", .flags = HTTP_OPEN, .handle = row_ok},
-	{.method = HTTP1_GET, .path = "/ws", .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_socket},
-	{.method = HTTP1_GET, .path = "/ws-later", .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_socket_later},
+	{.method = HTTP1_GET, .path = "/ok", .scope = SCOPE_OPEN, .flags = HTTP_OPEN, .handle = row_ok},
+	{.method = HTTP1_GET, .path = "/ws", .scope = SCOPE_OPEN, .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_socket},
+	{.method = HTTP1_GET, .path = "/ws-later", .scope = SCOPE_OPEN, .flags = HTTP_OPEN | HTTP_UPGRADE, .handle = row_socket_later},
 	{.path = NULL},
 };
 

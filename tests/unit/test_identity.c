@@ -237,7 +237,8 @@ static enum err make_member(struct probe *probe, struct db *db)
 		.external_id = STR("ext-1")};
 	enum err err = identity_principal_insert(identity, db, &made, command_now_us(&probe->change.command));
 	if (err == ERR_OK) {
-		err = identity_token_insert(identity, db, probe->other, probe->id, member_hash, STR("l"), EXPIRES_US, 1);
+		err = identity_token_insert(identity, db, probe->other, probe->id, member_hash,
+					    &(struct token_terms){.label = STR("l"), .expires_at_us = EXPIRES_US}, 1);
 	}
 	return err;
 }
