@@ -2,12 +2,10 @@
 #include "app/app.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -19,6 +17,7 @@
 #include "base/metric.h"
 #include "command/idempotency.h"
 #include "command/quota.h"
+#include "db/file.h"
 #include "execution/execution_priv.h"
 #include "execution/external.h"
 #include "http/client.h"
@@ -311,18 +310,14 @@ static enum err token_write(void *ctx, const char *token)
 {
 	struct token_place *place = ctx;
 	struct guild *guild = place->guild;
-	char path[sizeof(guild->app->dir) + 32];
-	snprintf(path, sizeof(path), "%s/admin.token", guild->app->dir);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	size_t len = strlen(token);
-	bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, token, len) == (ssize_t)len && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
-	if (fd >= 0) {
-		close(fd);
+	char line[TOKEN_TEXT_LEN + 2];
+	int len = snprintf(line, sizeof(line), "%s\n", token);
+	if (db_file_replace(guild->app->dir, "admin.token", str_make(line, (size_t)len)) != 0) {
+		snprintf(place->detail, DETAIL_BYTES, "cannot write the first token to %.140s/admin.token; check the directory's permissions",
+			 guild->app->dir);
+		return ERR_IO;
 	}
-	if (!ok) {
-		snprintf(place->detail, DETAIL_BYTES, "cannot write the first token to %.160s; check the directory's permissions", path);
-	}
-	return ok ? ERR_OK : ERR_IO;
+	return ERR_OK;
 }
 
 static enum err step_people(struct guild *guild, char *token_out, char *detail)

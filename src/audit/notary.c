@@ -1,18 +1,15 @@
 /* notary.c - when checkpoints are made, and how. */
 #include "audit/notary.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "audit/audit_priv.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/file.h"
 
 #define DETAIL_BYTES 256
 #define PATH_BYTES 4352
@@ -36,7 +33,7 @@ struct audit_notary {
 	struct audit_notary_options options;
 	struct audit_key *key;
 	struct hash *hash; /* of whoever runs the pass */
-	int fd;
+	struct db_lines *file;
 	enum notary_state state;
 	struct audit_tree tree; /* as far as the newest checkpoint */
 	struct loop_timer timer;
@@ -67,21 +64,20 @@ static void state_set(struct audit_notary *notary, enum notary_state state, cons
 /* ---- the file of checkpoints ---- */
 
 /* The last line, without its end; what stands behind it was being written when the power went, and goes. */
-static enum err file_tail(int fd, struct audit_checkpoint *last)
+static enum err file_tail(struct db_lines *file, struct audit_checkpoint *last)
 {
 	char text[2 * AUDIT_CHECKPOINT_TEXT_MAX];
-	struct stat st;
+	size_t len, size;
 	*last = (struct audit_checkpoint){0};
-	if (fstat(fd, &st) != 0) {
+	if (db_lines_tail(file, text, sizeof(text), &len, &size) != 0) {
 		return ERR_IO;
 	}
-	off_t from = st.st_size > (off_t)sizeof(text) ? st.st_size - (off_t)sizeof(text) : 0;
-	ssize_t n = pread(fd, text, sizeof(text), from);
-	size_t end = n > 0 ? (size_t)n : 0;
+	size_t from = size - len;
+	size_t end = len;
 	while (end > 0 && text[end - 1] != '\n') {
 		end--;
 	}
-	if (from + (off_t)end < st.st_size && (end > 0 || from == 0) && ftruncate(fd, from + (off_t)end) != 0) {
+	if (from + end < size && (end > 0 || from == 0) && db_lines_cut(file, from + end) != 0) {
 		return ERR_IO;
 	}
 	size_t begin = end > 0 ? end - 1 : 0;
@@ -103,10 +99,10 @@ static enum err file_append(struct audit_notary *notary)
 	audit_checkpoint_put(&json, &notary->pass.checkpoint);
 	buf_put_byte(&line, '\n');
 	enum err err = buf_err(&line);
-	if (err == ERR_OK && (write(notary->fd, line.at, line.len) != (ssize_t)line.len || fdatasync(notary->fd) != 0)) {
+	if (err == ERR_OK && db_lines_add(notary->file, buf_str(&line)) != 0) {
 		struct audit_checkpoint cut;
 		err = ERR_STORE_UNAVAILABLE;
-		(void)file_tail(notary->fd, &cut);
+		(void)file_tail(notary->file, &cut);
 	}
 	buf_fini(&line);
 	return err;
@@ -116,7 +112,7 @@ static enum err file_append(struct audit_notary *notary)
 static void file_compare(struct audit_notary *notary, int64_t head)
 {
 	struct audit_checkpoint last;
-	enum err err = file_tail(notary->fd, &last);
+	enum err err = file_tail(notary->file, &last);
 	const char *fault = NULL;
 	if (err == ERR_MALFORMED) {
 		fault = "its last line is no checkpoint";
@@ -181,9 +177,9 @@ static enum err file_open(struct audit_notary *notary, char *detail)
 {
 	char path[PATH_BYTES];
 	snprintf(path, sizeof(path), "%s/audit.checkpoints", notary->options.dir);
-	notary->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (notary->fd < 0) {
-		snprintf(detail, DETAIL_BYTES, "%.160s cannot be opened (%s); check its owner and mode", path, strerrordesc_np(errno));
+	int number = db_lines_open(path, &notary->file);
+	if (number != 0) {
+		snprintf(detail, DETAIL_BYTES, "%.160s cannot be opened (%s); check its owner and mode", path, strerrordesc_np(number));
 		return ERR_IO;
 	}
 	return ERR_OK;
@@ -199,7 +195,6 @@ enum err audit_notary_create(const struct audit_notary_options *options, struct 
 		return ERR_MEMORY;
 	}
 	notary->options = *options;
-	notary->fd = -1;
 	notary->timer.run = timer_run;
 	notary->note.run = note_run;
 	enum err err = hash_create(&notary->hash);
@@ -224,9 +219,7 @@ void audit_notary_destroy(struct audit_notary **notary)
 	if (n == NULL) {
 		return;
 	}
-	if (n->fd >= 0) {
-		close(n->fd);
-	}
+	db_lines_close(&n->file);
 	if (n->key != NULL) {
 		audit_key_close(&n->key);
 	}

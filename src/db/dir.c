@@ -14,9 +14,11 @@
 #include "base/mem.h"
 #include "db/db.h"
 #include "db/db_priv.h"
+#include "db/file_priv.h"
 
 struct db_dir {
-	int fd;
+	int fd; /* -1: a directory in memory */
+	char path[];
 };
 
 static enum err refused(const char *dir, const char *verb, char *detail)
@@ -27,22 +29,27 @@ static enum err refused(const char *dir, const char *verb, char *detail)
 	return ERR_STORE_UNAVAILABLE;
 }
 
-static enum err in_use(const char *dir, int fd, char *detail)
+/* holder: 0 where nobody says who. */
+static enum err in_use(const char *dir, uint64_t holder, char *detail)
 {
-	char text[24] = "";
-	uint64_t pid = 0;
-	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
-	struct str digits = str_trim(str_make(text, got > 0 ? (size_t)got : 0));
-	if (str_to_u64(digits, &pid)) {
+	if (holder != 0) {
 		snprintf(detail, DB_DETAIL_BYTES,
 			 "the data directory %.*s is in use by process %llu; stop it or choose another with --data",
-			 STR_FMT(db_path_shown(dir)), (unsigned long long)pid);
+			 STR_FMT(db_path_shown(dir)), (unsigned long long)holder);
 	} else {
 		snprintf(detail, DB_DETAIL_BYTES,
 			 "the data directory %.*s is in use by another process; stop it or choose another with --data",
 			 STR_FMT(db_path_shown(dir)));
 	}
 	return ERR_IN_USE;
+}
+
+static uint64_t read_pid(int fd)
+{
+	char text[24] = "";
+	uint64_t pid = 0;
+	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+	return str_to_u64(str_trim(str_make(text, got > 0 ? (size_t)got : 0)), &pid) ? pid : 0;
 }
 
 static enum err write_pid(const char *dir, int fd, char *detail)
@@ -55,10 +62,36 @@ static enum err write_pid(const char *dir, int fd, char *detail)
 	return ERR_OK;
 }
 
+static enum err no_memory(char *detail)
+{
+	snprintf(detail, DB_DETAIL_BYTES, "there is not enough memory to open the data directory");
+	return ERR_MEMORY;
+}
+
+static enum err memory_lock(const char *dir, struct db_dir **out, char *detail)
+{
+	size_t len = strlen(dir) + 1;
+	struct db_dir *held = mem_alloc(sizeof(*held) + len);
+	if (held == NULL) {
+		return no_memory(detail);
+	}
+	if (!vfs_memory_hold(dir)) {
+		mem_free(held);
+		return in_use(dir, 0, detail);
+	}
+	held->fd = -1;
+	memcpy(held->path, dir, len);
+	*out = held;
+	return ERR_OK;
+}
+
 enum err db_dir_lock(const char *dir, struct db_dir **out, char *detail)
 {
 	char path[4096];
 	*out = NULL;
+	if (vfs_memory_files(dir) != NULL) {
+		return memory_lock(dir, out, detail);
+	}
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
 		return refused(dir, "created", detail);
 	}
@@ -72,18 +105,14 @@ enum err db_dir_lock(const char *dir, struct db_dir **out, char *detail)
 	}
 	enum err err = ERR_OK;
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		err = errno == EWOULDBLOCK ? in_use(dir, fd, detail) : refused(dir, "locked", detail);
+		err = errno == EWOULDBLOCK ? in_use(dir, read_pid(fd), detail) : refused(dir, "locked", detail);
 	} else {
 		err = write_pid(dir, fd, detail);
 	}
 	struct db_dir *held = err == ERR_OK ? mem_alloc(sizeof(*held)) : NULL;
 	if (held == NULL) {
 		close(fd);
-		if (err == ERR_OK) {
-			snprintf(detail, DB_DETAIL_BYTES, "there is not enough memory to open the data directory");
-			err = ERR_MEMORY;
-		}
-		return err;
+		return err == ERR_OK ? no_memory(detail) : err;
 	}
 	held->fd = fd;
 	*out = held;
@@ -93,6 +122,12 @@ enum err db_dir_lock(const char *dir, struct db_dir **out, char *detail)
 void db_dir_unlock(struct db_dir **dir)
 {
 	if (*dir == NULL) {
+		return;
+	}
+	if ((*dir)->fd < 0) {
+		vfs_memory_leave((*dir)->path);
+		mem_free(*dir);
+		*dir = NULL;
 		return;
 	}
 	/* Said aloud, because a forked child may still hold the descriptor. */

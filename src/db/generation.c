@@ -5,13 +5,12 @@
  * start takes a number, and the number and the newest offset stand outside the store too.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "db/backup.h"
 #include "db/db_priv.h"
+#include "db/file.h"
 #include "db/log.h"
 
 #define FILE_BYTES 256
@@ -36,13 +35,12 @@ static enum found file_read(const char *dir, struct generation *out)
 {
 	char path[PATH_BYTES], text[FILE_BYTES];
 	snprintf(path, sizeof(path), "%s/generation", dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		return errno == ENOENT ? FOUND_NONE : FOUND_BROKEN;
+	struct db_file_about about;
+	int number = db_file_read(path, text, sizeof(text), &about);
+	if (number != 0) {
+		return number == ENOENT ? FOUND_NONE : FOUND_BROKEN;
 	}
-	ssize_t got = read(fd, text, sizeof(text));
-	close(fd);
-	struct str rest = str_make(text, got > 0 ? (size_t)got : 0);
+	struct str rest = str_make(text, about.len);
 	bool good = number_of(&rest, STR("epoch"), &out->epoch) && number_of(&rest, STR("number"), &out->number) &&
 		    number_of(&rest, STR("seq"), &out->seq);
 	return good ? FOUND : FOUND_BROKEN;
@@ -50,18 +48,10 @@ static enum found file_read(const char *dir, struct generation *out)
 
 enum err generation_write(const char *dir, const struct generation *generation)
 {
-	char path[PATH_BYTES], part[PATH_BYTES], text[FILE_BYTES];
-	snprintf(path, sizeof(path), "%s/generation", dir);
-	snprintf(part, sizeof(part), "%s/generation.part", dir);
+	char text[FILE_BYTES];
 	int len = snprintf(text, sizeof(text), "epoch %lld\nnumber %lld\nseq %lld\n", (long long)generation->epoch,
 			   (long long)generation->number, (long long)generation->seq);
-	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	bool good = fd >= 0 && write(fd, text, (size_t)len) == len && fsync(fd) == 0;
-	if (fd >= 0) {
-		close(fd);
-	}
-	good = good && rename(part, path) == 0 && db_backup_sync_name(path) == ERR_OK;
-	return good ? ERR_OK : ERR_IO;
+	return db_file_replace(dir, "generation", str_make(text, (size_t)len)) == 0 ? ERR_OK : ERR_IO;
 }
 
 /* ERR_NOT_FOUND where the store has none yet. */

@@ -6,16 +6,14 @@
  */
 #include "db/db.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/db_priv.h"
+#include "db/file.h"
 #include "db/vfs_fault.h"
 
 #define STATEMENTS_MAX 4096
@@ -195,22 +193,6 @@ static int configure(struct db *db)
 	return code;
 }
 
-/* SQLite makes files that others may read; the log and the index of it take their mode from the database. One that is there is not
- * opened: closing any descriptor of a file gives up all locks that this process has on it, those of other connections too, and whoever
- * else closes the database then takes its log away. */
-static int create_private(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 && errno == EEXIST) {
-		return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
-	}
-	if (fd < 0) {
-		return errno;
-	}
-	close(fd);
-	return 0;
-}
-
 /* The statements that end transactions are there from the start: one may have to end because there is no memory. */
 static enum err keep_ends(struct db *db)
 {
@@ -225,7 +207,8 @@ static enum err keep_ends(struct db *db)
 enum err db_open(const char *path, enum db_mode mode, struct db **out, char *detail)
 {
 	*out = NULL;
-	int refused = mode == DB_WRITER ? create_private(path) : 0;
+	/* SQLite makes files that others may read; the log and the index of it take their mode from the database. */
+	int refused = mode == DB_WRITER ? db_file_create(path) : 0;
 	if (refused != 0) {
 		explain(SQLITE_CANTOPEN, refused, path, detail);
 		return ERR_STORE_UNAVAILABLE;
@@ -632,7 +615,7 @@ enum err db_exec_int(struct db *db, const char *text, int64_t *out)
 enum err db_copy(struct db *db, const char *path)
 {
 	sqlite3 *to = NULL;
-	int code = create_private(path) == 0 ? SQLITE_OK : SQLITE_CANTOPEN;
+	int code = db_file_create(path) == 0 ? SQLITE_OK : SQLITE_CANTOPEN;
 	if (code == SQLITE_OK) {
 		code = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_fault_name());
 	}

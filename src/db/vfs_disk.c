@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "db/vfs_memory.h"
 
 #define SECTOR     512
 #define PATH_BYTES 512
@@ -182,6 +183,11 @@ static struct disk_file *find(const char *path)
 static void load(struct disk_file *file)
 {
 	struct stat about;
+	struct str there;
+	if (vfs_memory_get(file->path, &there)) {
+		put(file, (const uint8_t *)there.at, there.len, 0);
+		return;
+	}
 	int fd = open(file->path, O_RDONLY | O_CLOEXEC);
 	check(fd >= 0 && fstat(fd, &about) == 0);
 	resize(file, (size_t)about.st_size);
@@ -283,6 +289,10 @@ void disk_delete(const char *path, bool synced)
 
 static void write_out(const struct disk_file *file)
 {
+	if (vfs_memory_is(file->path)) {
+		vfs_memory_put(file->path, str_make(file->bytes, file->size));
+		return;
+	}
 	int fd = open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	check(fd >= 0);
 	check(file->size == 0 || write(fd, file->bytes, file->size) == (ssize_t)file->size);
@@ -310,7 +320,11 @@ static bool decided_before(const struct disk_file *file)
 
 static void land_name(struct disk_file *newest)
 {
-	unlink(newest->path);
+	if (vfs_memory_is(newest->path)) {
+		vfs_memory_remove(newest->path);
+	} else {
+		unlink(newest->path);
+	}
 	for (struct disk_file *file = newest; file != NULL; file = file->next) {
 		if (strcmp(file->path, newest->path) != 0) {
 			continue;

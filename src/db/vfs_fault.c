@@ -1,8 +1,8 @@
 /*
  * vfs_fault.c - SQLite's files through a shim that fails when told to, and notes for crash mode what changed.
  *
- * Everything goes on to the system's own VFS; the index of the write-ahead log is only looked at, never failed but for its
- * locks, because it is memory. Reads through a map would pass by, so there is no map.
+ * Everything goes on to the system's own VFS, or to the one in memory, as the path says; the index of the write-ahead log is
+ * only looked at, never failed but for its locks, because it is memory. Reads through a map would pass by, so there is no map.
  *
  * The plan and the counters are global: a test speaks of the n-th access of the process.
  */
@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/str.h"
 #include "db/vfs_fault_priv.h"
+#include "db/vfs_memory.h"
 
 #define PLAN_BYTES 256
 
@@ -42,7 +43,7 @@ static const char *const kind_names[] = {"", "io", "short", "full", "readonly", 
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static sqlite3_vfs *real_vfs;
+static sqlite3_vfs *real_vfs, *memory_vfs;
 static sqlite3_vfs shim_vfs;
 
 static struct {
@@ -224,6 +225,16 @@ static bool change_counts(void)
 		return false;
 	}
 	return !state.dead;
+}
+
+bool vfs_crash_change(bool *done)
+{
+	pthread_mutex_lock(&lock);
+	bool was_dead = state.dead;
+	bool alive = !disk_armed() || change_counts();
+	*done = alive || (!was_dead && disk_chance(2) == 0);
+	pthread_mutex_unlock(&lock);
+	return alive;
 }
 
 /* The change at which the power goes may reach the disk all the same: it is noted, and chance decides. */
@@ -433,6 +444,11 @@ static const sqlite3_io_methods shim_methods = {3, shim_close, shim_read, shim_w
 
 /* ---- the system's methods ---- */
 
+static sqlite3_vfs *below_of(const char *path)
+{
+	return vfs_memory_is(path) ? memory_vfs : real_vfs;
+}
+
 static int shim_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *file, int flags, int *out_flags)
 {
 	struct shim_file *shim = shim_of(file);
@@ -444,8 +460,12 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *file
 	if (kind != NONE) {
 		return code_of(VFS_OPEN, kind);
 	}
-	bool there = path != NULL && access(path, F_OK) == 0;
-	int code = real_vfs->xOpen(real_vfs, path, shim->real, flags, out_flags);
+	int there = 0;
+	sqlite3_vfs *below = below_of(path);
+	if (path != NULL) {
+		(void)below->xAccess(below, path, SQLITE_ACCESS_READWRITE, &there);
+	}
+	int code = below->xOpen(below, path, shim->real, flags, out_flags);
 	if (code != SQLITE_OK) {
 		return code;
 	}
@@ -464,20 +484,61 @@ static int shim_delete(sqlite3_vfs *vfs, const char *path, int sync)
 	if (kind != NONE || !note_delete(path, sync != 0)) {
 		return code_of(VFS_DELETE, kind != NONE ? kind : IO);
 	}
-	return real_vfs->xDelete(real_vfs, path, sync);
+	sqlite3_vfs *below = below_of(path);
+	return below->xDelete(below, path, sync);
+}
+
+static int shim_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
+{
+	sqlite3_vfs *below = below_of(path);
+	return below->xAccess(below, path, flags, out);
+}
+
+static int shim_full_path(sqlite3_vfs *vfs, const char *path, int cap, char *out)
+{
+	sqlite3_vfs *below = below_of(path);
+	return below->xFullPathname(below, path, cap, out);
+}
+
+/* Time and waiting are those of the disk in memory, while there is one. */
+static sqlite3_vfs *clock_of(void)
+{
+	return vfs_memory_began() ? memory_vfs : real_vfs;
+}
+
+static int shim_sleep(sqlite3_vfs *vfs, int wait_us)
+{
+	return clock_of()->xSleep(clock_of(), wait_us);
+}
+
+static int shim_time(sqlite3_vfs *vfs, double *out)
+{
+	return clock_of()->xCurrentTime(clock_of(), out);
+}
+
+static int shim_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *out)
+{
+	return clock_of()->xCurrentTimeInt64(clock_of(), out);
 }
 
 /* The rest does not touch what is in a file. */
 static void vfs_register(void)
 {
 	real_vfs = sqlite3_vfs_find(NULL);
-	check(real_vfs != NULL);
+	memory_vfs = sqlite3_vfs_find(vfs_memory_name());
+	check(real_vfs != NULL && memory_vfs != NULL);
 	shim_vfs = *real_vfs;
 	shim_vfs.pNext = NULL;
 	shim_vfs.zName = "guild-fault";
-	shim_vfs.szOsFile = (int)sizeof(struct shim_file) + real_vfs->szOsFile;
+	int below_bytes = real_vfs->szOsFile > memory_vfs->szOsFile ? real_vfs->szOsFile : memory_vfs->szOsFile;
+	shim_vfs.szOsFile = (int)sizeof(struct shim_file) + below_bytes;
 	shim_vfs.xOpen = shim_open;
 	shim_vfs.xDelete = shim_delete;
+	shim_vfs.xAccess = shim_access;
+	shim_vfs.xFullPathname = shim_full_path;
+	shim_vfs.xSleep = shim_sleep;
+	shim_vfs.xCurrentTime = shim_time;
+	shim_vfs.xCurrentTimeInt64 = shim_time_ms;
 	check(sqlite3_vfs_register(&shim_vfs, 0) == SQLITE_OK);
 	const char *plan = getenv("GUILD_VFS_FAULT");
 	state.follow = getenv("GUILD_VFS_FAULT_FILE");

@@ -2,7 +2,8 @@
  * vfs_fault.h - a disk that fails and loses power when a test says so (builds with -Dfailpoints=true).
  *
  * For:     failing the n-th access of SQLite to its files, once or from then on; power loss in the process.
- * Not for: other files (key, token, lock); other builds, where only vfs_fault_name is left and says "none".
+ * Not for: other files (key, token, lock), but for the loss of power of a disk in memory (vfs_memory.h); other builds, where only
+ *          vfs_fault_name is left and says "none".
  * Threads: any; one lock. vfs_crash_arm and _land while no connection is open.
  * Memory:  in crash mode a copy of each file as the disk has it, until crash_land.
  *
@@ -46,6 +47,8 @@ void vfs_crash_now(void);
 bool vfs_crash_is_dead(void);
 /* Changes since vfs_crash_arm. */
 uint64_t vfs_crash_changes(void);
+/* A small file beside the store is about to be changed, whole: *done says whether that reaches the disk. False when the power is gone. */
+bool vfs_crash_change(bool *done);
 /* Makes the files what the disk has, and ends crash mode. */
 void vfs_crash_land(void);
 

@@ -6,17 +6,15 @@
  *   file:   64 hexadecimal digits and a newline, mode 0600
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/env.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "db/file.h"
 #include "provider/provider.h"
 #include "wire/utf8.h"
 
@@ -43,67 +41,19 @@ __attribute__((format(printf, 2, 3))) static void say(char *detail, const char *
 
 /* ---- the key file ---- */
 
-static bool path_make(const char *dir, const char *name, char out[PATH_BYTES])
+static int file_make(const char *dir)
 {
-	return (size_t)snprintf(out, PATH_BYTES, "%s/%s", dir, name) < PATH_BYTES;
-}
-
-static bool write_whole(int fd, const char *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n <= 0) {
-			return false;
-		}
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static void dir_sync(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-}
-
-/* Written aside and linked into place: the name never shows half a key, and an existing file is never replaced. */
-static bool file_make(const char *dir, const char *path)
-{
-	char aside[PATH_BYTES];
 	char text[2 * KEY_BYTES + 2];
 	uint8_t key[KEY_BYTES];
-	bool made = false;
-	int fd;
+	int number;
 
-	if (!path_make(dir, "guild.key.new", aside)) {
-		return false;
-	}
-	(void)unlink(aside);
-	fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		return false;
-	}
 	env_random(env_real(), key, sizeof(key));
 	hash_hex(key, sizeof(key), text);
 	text[2 * KEY_BYTES] = '\n';
-	if (write_whole(fd, text, 2 * KEY_BYTES + 1) && fsync(fd) == 0) {
-		made = link(aside, path) == 0 || errno == EEXIST;
-	}
+	number = db_file_make(dir, "guild.key", str_make(text, 2 * KEY_BYTES + 1));
 	sodium_memzero(key, sizeof(key));
 	sodium_memzero(text, sizeof(text));
-	close(fd);
-	(void)unlink(aside);
-	dir_sync(dir);
-	return made;
+	return number;
 }
 
 static enum err key_parse(struct str text, uint8_t *key)
@@ -111,55 +61,50 @@ static enum err key_parse(struct str text, uint8_t *key)
 	return hash_unhex(str_trim(text), key, KEY_BYTES) == ERR_OK ? ERR_OK : ERR_KEY;
 }
 
-static enum err file_read(int fd, const char *path, uint8_t *key, char *detail)
+static enum err file_parse(const char *path, struct str text, const struct db_file_about *about, uint8_t *key, char *detail)
 {
-	char text[2 * KEY_BYTES + 16];
-	struct stat st;
-	ssize_t n;
-	enum err err;
-
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+	if (!about->regular) {
 		say(detail, "%.160s is not a regular file; put the key file there or remove it", path);
 		return ERR_KEY;
 	}
-	if (st.st_mode & 077) {
-		say(detail, "%.160s can be read or changed by others (mode %03o); run chmod 600 on it", path,
-		    (unsigned)st.st_mode & 0777);
+	if (about->mode & 077) {
+		say(detail, "%.160s can be read or changed by others (mode %03o); run chmod 600 on it", path, about->mode);
 		return ERR_KEY;
 	}
-	n = read(fd, text, sizeof(text));
-	err = n < 0 ? ERR_KEY : key_parse(str_make(text, (size_t)n), key);
-	sodium_memzero(text, sizeof(text));
-	if (err != ERR_OK) {
+	if (key_parse(text, key) != ERR_OK) {
 		say(detail, "%.160s does not hold %u hexadecimal digits; restore it from a backup", path,
 		    2 * KEY_BYTES);
+		return ERR_KEY;
 	}
-	return err;
+	return ERR_OK;
 }
 
 static enum err file_load(const char *dir, bool create, uint8_t *key, char *detail)
 {
 	char path[PATH_BYTES];
+	char text[2 * KEY_BYTES + 16];
+	struct db_file_about about;
 	enum err err;
-	int fd;
+	int number;
 
-	if (!path_make(dir, "guild.key", path)) {
+	if ((size_t)snprintf(path, PATH_BYTES, "%s/guild.key", dir) >= PATH_BYTES) {
 		say(detail, "the path of the data directory is too long for its guild.key; use a shorter one");
 		return ERR_KEY;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT && create && file_make(dir, path)) {
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	number = db_file_read(path, text, sizeof(text), &about);
+	if (number == ENOENT && create) {
+		number = file_make(dir);
+		number = number == 0 ? db_file_read(path, text, sizeof(text), &about) : number;
 	}
-	if (fd < 0) {
-		const char *remedy = errno == ENOENT ? "restore it, or give the key in the environment"
-						     : "check the owner and mode of the file and its directory";
+	if (number != 0) {
+		const char *remedy = number == ENOENT ? "restore it, or give the key in the environment"
+						      : "check the owner and mode of the file and its directory";
 
-		say(detail, "%.160s cannot be opened (%s); %s", path, strerrordesc_np(errno), remedy);
+		say(detail, "%.160s cannot be opened (%s); %s", path, strerrordesc_np(number), remedy);
 		return ERR_KEY;
 	}
-	err = file_read(fd, path, key, detail);
-	close(fd);
+	err = file_parse(path, str_make(text, about.len), &about, key, detail);
+	sodium_memzero(text, sizeof(text));
 	return err;
 }
 

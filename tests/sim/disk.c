@@ -1,8 +1,6 @@
-/* disk.c - the disk of a life: power that goes at any change of a file, writes that fail for a while (builds with failpoints). */
+/* disk.c - the disk of a life: power that goes at any change of a file, writes that fail for a while. */
 #include "db/vfs_fault.h"
 #include "sim.h"
-
-#ifdef GUILD_FAILPOINTS
 
 #define CHANGES_MOST 40
 #define TROUBLE_STEPS_MOST 400
@@ -21,7 +19,7 @@ void sim_disk_land(void)
 	(void)vfs_fault_plan("");
 }
 
-bool sim_disk_power_off(struct sim *sim)
+void sim_disk_power_off(struct sim *sim)
 {
 	uint32_t change = sim_draw(&sim->order, CHANGES_MOST);
 	if (change == 0) {
@@ -29,7 +27,6 @@ bool sim_disk_power_off(struct sim *sim)
 	} else {
 		vfs_crash_at(change);
 	}
-	return true;
 }
 
 bool sim_disk_is_dead(void)
@@ -63,39 +60,3 @@ void sim_disk_step(struct sim *sim, bool over)
 		(void)vfs_fault_plan("");
 	}
 }
-
-#else
-
-void sim_disk_arm(struct sim *sim)
-{
-	(void)sim;
-}
-
-void sim_disk_land(void)
-{
-}
-
-bool sim_disk_power_off(struct sim *sim)
-{
-	(void)sim;
-	return false;
-}
-
-bool sim_disk_is_dead(void)
-{
-	return false;
-}
-
-bool sim_disk_trouble(struct sim *sim)
-{
-	(void)sim;
-	return false;
-}
-
-void sim_disk_step(struct sim *sim, bool over)
-{
-	(void)sim;
-	(void)over;
-}
-
-#endif

@@ -74,9 +74,9 @@ static void run(uint64_t seed, bool print, uint8_t hash[HASH_SHA256_BYTES])
 			sim_crash(s);
 		} else if (how < 30) {
 			sim_restart(s);
-		} else if ((how < 55 && sim_disk_power_off(s)) || (how < 75 && sim_disk_trouble(s))) {
-			continue;
-		} else {
+		} else if (how < 55) {
+			sim_disk_power_off(s);
+		} else if (how >= 75 || !sim_disk_trouble(s)) {
 			s->crash_reading = -(int)(1 + sim_draw(&s->order, CRASH_READINGS));
 		}
 	}

@@ -173,7 +173,6 @@ struct sim {
 	char tail[SIM_TAIL_LINES][SIM_LINE_BYTES];
 	uint64_t tail_next;
 	/* the guild of this life */
-	char root[64], dir[96];
 	unsigned life;
 	struct config config;
 	struct guild *guild;
@@ -220,12 +219,12 @@ void sim_restart(struct sim *sim);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- disk.c: nothing of it in builds without failpoints, where what asks for it says false ---- */
+/* ---- disk.c ---- */
 /* Before a store is opened, and after it was closed. */
 void sim_disk_arm(struct sim *sim);
 void sim_disk_land(void);
 /* Now, or at one of the next changes of a file. */
-bool sim_disk_power_off(struct sim *sim);
+void sim_disk_power_off(struct sim *sim);
 bool sim_disk_is_dead(void);
 /* From now on some or all writes or syncs fail, for some steps. */
 bool sim_disk_trouble(struct sim *sim);

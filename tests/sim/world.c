@@ -1,18 +1,17 @@
 /* world.c - the clock, the order of steps, the lives of one guild, and the trace. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "db/reader.h"
+#include "db/vfs_memory.h"
 #include "db/writer.h"
 #include "execution/execution.h"
 #include "sim.h"
 #include "social/social.h"
 
+#define DATA_DIR VFS_MEMORY_PREFIX "guild"
 #define WALL_START_US INT64_C(1790000000000000)
 /* Longer than a run may take: a store that does not commit is tried for as long. */
 #define STOP_ROUNDS 4000
@@ -20,8 +19,6 @@
 
 static void life_open(struct sim *sim);
 static void life_end(struct sim *sim);
-static void dir_copy(struct sim *sim, const char *to);
-static void next_dir(const struct sim *sim, char out[128]);
 
 /* ---- chance ---- */
 
@@ -50,9 +47,7 @@ static int64_t mono_us(void *ctx)
 {
 	struct sim *sim = ctx;
 	if (sim->crash_reading > 0 && --sim->crash_reading == 0) {
-		char to[128];
-		next_dir(sim, to);
-		dir_copy(sim, to);
+		vfs_memory_keep();
 		sim->crash_taken = true;
 	}
 	return ++sim->now_us;
@@ -117,57 +112,19 @@ _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fprintf(stderr, "\nsim: the store is in %s; again with the whole trace: %s --seed %llu --trace\n", sim->dir,
-		program_invocation_name, (unsigned long long)sim->seed);
+	fprintf(stderr, "\nsim: again with the whole trace: %s --seed %llu --trace\n", program_invocation_name, (unsigned long long)sim->seed);
 	exit(1);
 }
 
 /* ---- lives ---- */
-
-static void file_copy(const char *from, const char *to)
-{
-	char bytes[65536];
-	ssize_t n;
-	int in = open(from, O_RDONLY | O_CLOEXEC);
-	if (in < 0) {
-		return;
-	}
-	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	check(out >= 0);
-	while ((n = read(in, bytes, sizeof(bytes))) > 0) {
-		check(write(out, bytes, (size_t)n) == n);
-	}
-	check(n == 0);
-	close(in);
-	close(out);
-}
-
-/* What another process would find after a kill: all that was written, synced or not. */
-static void dir_copy(struct sim *sim, const char *to)
-{
-	static const char *const names[] = {"guild.db", "guild.db-wal", "guild.key", "admin.token", "audit.key", "audit.checkpoints"};
-	check(mkdir(to, 0700) == 0);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char from_path[160], to_path[160];
-		snprintf(from_path, sizeof(from_path), "%s/%s", sim->dir, names[i]);
-		snprintf(to_path, sizeof(to_path), "%s/%s", to, names[i]);
-		file_copy(from_path, to_path);
-	}
-}
-
-static void dir_remove(const char *dir)
-{
-	char command[160];
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	check(system(command) == 0);
-}
 
 static void life_open(struct sim *sim)
 {
 	char loops[8], readers[8], token[64], detail[512] = "";
 	snprintf(loops, sizeof(loops), "%d", SIM_LOOPS);
 	snprintf(readers, sizeof(readers), "%d", SIM_READERS);
-	struct config_flag flags[] = {{"server.data", sim->dir}, {"server.loops", loops}, {"server.readers", readers}, {"log.level", "off"},
+	struct config_flag flags[] = {{"server.data", DATA_DIR}, {"server.loops", loops}, {"server.readers", readers}, {"log.level", "off"},
+		{"providers.ollama", "off"},
 		{"store.checkpoint", "1m"}, {"execution.total_timeout", "120"}, {"execution.keep_finished", "5"},
 		{"execution.session_queue", "3"}, {"store.durability", sim->seed % 3 == 0 ? "durable" : "relaxed"}};
 	char *const no_environment[] = {NULL};
@@ -259,34 +216,20 @@ static void life_next(struct sim *sim)
 	life_open(sim);
 }
 
-/* The next life is in the copy. */
-static void dir_move(struct sim *sim, const char *to)
-{
-	dir_remove(sim->dir);
-	snprintf(sim->dir, sizeof(sim->dir), "%.90s", to);
-}
-
-static void next_dir(const struct sim *sim, char out[128])
-{
-	snprintf(out, 128, "%s/life%u", sim->root, sim->life + 1);
-}
-
 void sim_crash(struct sim *sim)
 {
-	char to[128];
-	next_dir(sim, to);
 	sim_trace(sim, "crash%s", sim->crash_taken ? " inside the writer's turn" : "");
 	sim->crashes++;
 	sim->crashes_inside += sim->crash_taken;
 	if (!sim->crash_taken) {
-		dir_copy(sim, to);
+		vfs_memory_keep();
 	}
 	/* What the dying one still does is nobody's: it is taken down in order because its memory has to be given back. */
 	sim->down = true;
 	sim_calls_mute(sim);
 	life_stop(sim);
 	life_end(sim);
-	dir_move(sim, to);
+	vfs_memory_back();
 	life_next(sim);
 }
 
@@ -303,8 +246,6 @@ void sim_power_loss(struct sim *sim)
 
 void sim_restart(struct sim *sim)
 {
-	char to[128];
-	next_dir(sim, to);
 	sim_trace(sim, "stop");
 	sim->restarts++;
 	sim_disk_step(sim, true);
@@ -318,8 +259,6 @@ void sim_restart(struct sim *sim)
 	sim->down = true;
 	/* Who stops in order has synced what it closes, or the next one recovers it from the log. */
 	life_end(sim);
-	dir_copy(sim, to);
-	dir_move(sim, to);
 	life_next(sim);
 }
 
@@ -352,10 +291,7 @@ void sim_open(struct sim *sim, uint64_t seed, bool print)
 	check(hash_create(&sim->hash) == ERR_OK);
 	hash_begin(sim->hash);
 	chance_open(sim, seed);
-	snprintf(sim->root, sizeof(sim->root), "%s/guild_sim_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	check(mkdtemp(sim->root) != NULL);
-	snprintf(sim->dir, sizeof(sim->dir), "%s/life0", sim->root);
-	check(mkdir(sim->dir, 0700) == 0);
+	vfs_memory_begin(&sim->env);
 	life_open(sim);
 }
 
@@ -365,7 +301,7 @@ void sim_close(struct sim *sim, uint8_t hash[HASH_SHA256_BYTES])
 	sim_calls_mute(sim);
 	life_stop(sim);
 	life_end(sim);
-	dir_remove(sim->root);
+	vfs_memory_end();
 	hash_end(sim->hash, hash);
 	hash_destroy(&sim->hash);
 	arena_fini(&sim->arena);
