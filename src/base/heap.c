@@ -7,6 +7,8 @@
 
 #define ENTRIES_FIRST 64
 
+static void aside_remove(struct heap *heap, struct heap_entry *entry);
+
 void heap_init(struct heap *heap)
 {
 	*heap = (struct heap){0};
@@ -16,6 +18,9 @@ void heap_fini(struct heap *heap)
 {
 	for (size_t i = 0; i < heap->count; i++) {
 		heap->entries[i]->index = 0;
+	}
+	while (heap->aside) {
+		aside_remove(heap, heap->aside);
 	}
 	mem_free(heap->entries);
 	*heap = (struct heap){0};
@@ -53,40 +58,78 @@ static void sift(struct heap *heap, struct heap_entry *entry, size_t index)
 	place(heap, entry, index);
 }
 
-static enum err grow(struct heap *heap)
+static bool has_room(struct heap *heap)
 {
 	size_t cap = heap->cap ? heap->cap * 2 : ENTRIES_FIRST;
 	struct heap_entry **entries;
 
-	if (heap->count >= LIMIT_TIMERS) {
-		return ERR_LIMIT;
-	}
 	if (heap->count < heap->cap) {
-		return ERR_OK;
+		return true;
 	}
 	entries = mem_grow(heap->entries, cap * sizeof(struct heap_entry *));
 	if (!entries) {
-		return ERR_MEMORY;
+		return false;
 	}
 	heap->entries = entries;
 	heap->cap = cap;
-	return ERR_OK;
+	return true;
+}
+
+static void put(struct heap *heap, struct heap_entry *entry)
+{
+	heap->count++;
+	sift(heap, entry, heap->count);
+}
+
+static void aside_put(struct heap *heap, struct heap_entry *entry)
+{
+	entry->index = HEAP_ASIDE;
+	entry->aside_next = heap->aside;
+	heap->aside = entry;
+	heap->aside_count++;
+}
+
+static void aside_remove(struct heap *heap, struct heap_entry *entry)
+{
+	struct heap_entry **at = &heap->aside;
+
+	while (*at != entry) {
+		at = &(*at)->aside_next;
+	}
+	*at = entry->aside_next;
+	heap->aside_count--;
+	entry->index = 0;
+}
+
+/* There is room again. */
+static void aside_take_in(struct heap *heap)
+{
+	while (heap->aside && heap->count < heap->cap) {
+		struct heap_entry *entry = heap->aside;
+		aside_remove(heap, entry);
+		put(heap, entry);
+	}
 }
 
 enum err heap_set(struct heap *heap, struct heap_entry *entry, int64_t at_us)
 {
-	if (entry->index == 0) {
-		enum err err = grow(heap);
-		if (err) {
-			return err;
-		}
-		heap->count++;
-		entry->index = heap->count;
+	if (entry->index == 0 && heap->count + heap->aside_count >= LIMIT_TIMERS) {
+		return ERR_LIMIT;
 	}
-	check(entry->index <= heap->count);
+	if (entry->index == HEAP_ASIDE) {
+		aside_remove(heap, entry);
+	}
 	entry->at_us = at_us;
 	entry->number = ++heap->next_number;
-	sift(heap, entry, entry->index);
+	if (entry->index != 0) {
+		check(entry->index <= heap->count);
+		sift(heap, entry, entry->index);
+	} else if (has_room(heap)) {
+		put(heap, entry);
+		aside_take_in(heap);
+	} else {
+		aside_put(heap, entry);
+	}
 	return ERR_OK;
 }
 
@@ -98,6 +141,10 @@ void heap_remove(struct heap *heap, struct heap_entry *entry)
 	if (index == 0) {
 		return;
 	}
+	if (index == HEAP_ASIDE) {
+		aside_remove(heap, entry);
+		return;
+	}
 	check(index <= heap->count && heap->entries[index - 1] == entry);
 	last = heap->entries[heap->count - 1];
 	heap->count--;
@@ -105,9 +152,15 @@ void heap_remove(struct heap *heap, struct heap_entry *entry)
 	if (last != entry) {
 		sift(heap, last, index);
 	}
+	aside_take_in(heap);
 }
 
 struct heap_entry *heap_first(const struct heap *heap)
 {
-	return heap->count ? heap->entries[0] : NULL;
+	struct heap_entry *first = heap->count ? heap->entries[0] : NULL;
+
+	for (struct heap_entry *entry = heap->aside; entry; entry = entry->aside_next) {
+		first = !first || before(entry, first) ? entry : first;
+	}
+	return first;
 }

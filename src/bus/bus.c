@@ -19,6 +19,7 @@
 
 #define INTEREST_SLOTS 65536
 #define SUBSCRIBERS_FIRST 2
+#define SPARE_NOTES 64 /* bits of a word */
 
 struct bus_subscription;
 
@@ -50,6 +51,16 @@ struct shard {
 	uint64_t stamp;
 	bool delivering;
 	_Atomic(uint32_t) *interest;
+	/* What could not be delivered; the note is under way while missing is set. */
+	struct loop_note missed_note;
+	atomic_bool missing, missed_others;
+	_Atomic(int64_t) missed_from;
+};
+
+struct publish_note {
+	struct loop_note note;
+	struct bus *bus;
+	struct bus_event *event;
 };
 
 struct bus {
@@ -58,14 +69,12 @@ struct bus {
 	void *render_ctx;
 	unsigned shard_count;
 	uint8_t shard_of_number[LIMIT_LOOPS + 1]; /* 0: none, else the index plus 1 */
+	struct publish_note spare[SPARE_NOTES];   /* for when there is no memory */
+	_Atomic(uint64_t) spare_taken;            /* a bit each */
 	struct shard shards[];
 };
 
-struct publish_note {
-	struct loop_note note;
-	struct bus *bus;
-	struct bus_event *event;
-};
+static void missed_run(struct loop_note *note, struct loop *loop);
 
 static struct shard *shard_find(const struct bus *bus, const struct loop *loop)
 {
@@ -104,6 +113,8 @@ enum err bus_create(const struct env *env, struct loop *const *loops, unsigned l
 		bus->shard_count = i + 1;
 		bus->shard_of_number[number] = (uint8_t)(i + 1);
 		shard->loop = loops[i];
+		shard->missed_note.run = missed_run;
+		atomic_init(&shard->missed_from, INT64_MAX);
 		map_init(&shard->topics, LIMIT_TOPICS);
 		shard->interest = mem_alloc(INTEREST_SLOTS * sizeof(*shard->interest));
 		if (shard->interest == NULL) {
@@ -403,19 +414,91 @@ void bus_deliver(struct bus *bus, struct loop *loop, struct bus_event *event)
 	deliver(shard_own(bus, loop), event, hash_topics(bus, event, room));
 }
 
+/* One of those kept for want of memory; NULL when all are under way. */
+static struct publish_note *spare_take(struct bus *bus)
+{
+	uint64_t taken = atomic_load(&bus->spare_taken);
+	while (taken != UINT64_MAX) {
+		unsigned index = (unsigned)__builtin_ctzll(~taken);
+		if (atomic_compare_exchange_weak(&bus->spare_taken, &taken, taken | UINT64_C(1) << index)) {
+			return &bus->spare[index];
+		}
+	}
+	return NULL;
+}
+
+static void note_free(struct bus *bus, struct publish_note *note)
+{
+	if (note >= bus->spare && note < bus->spare + SPARE_NOTES) {
+		atomic_fetch_and(&bus->spare_taken, ~(UINT64_C(1) << (note - bus->spare)));
+	} else {
+		mem_free(note);
+	}
+}
+
 static void note_run(struct loop_note *loop_note, struct loop *loop)
 {
 	struct publish_note *note = container_of(loop_note, struct publish_note, note);
 	bus_deliver(note->bus, loop, note->event);
 	bus_event_drop(&note->event);
-	mem_free(note);
+	note_free(note->bus, note);
+}
+
+/* The flag goes first, and comes last in missed_post: what is missed from here on has a note of its own. */
+static void missed_run(struct loop_note *note, struct loop *loop)
+{
+	struct shard *shard = container_of(note, struct shard, missed_note);
+	size_t cursor = 0;
+	uint64_t hash;
+	void *value;
+	(void)loop;
+	atomic_store(&shard->missing, false);
+	int64_t from = atomic_exchange(&shard->missed_from, INT64_MAX);
+	bool others = atomic_exchange(&shard->missed_others, false);
+	uint64_t stamp = ++shard->stamp;
+	shard->delivering = true;
+	while (map_next(&shard->topics, &cursor, &hash, &value)) {
+		for (struct topic *topic = value; topic != NULL; topic = topic->chain) {
+			for (unsigned i = 0; i < topic->count; i++) {
+				struct bus_subscriber *subscriber = topic->entries[i].subscriber;
+				if (subscriber->stamp != stamp && subscriber->missed != NULL) {
+					subscriber->stamp = stamp;
+					subscriber->missed(subscriber, from, others);
+				}
+			}
+		}
+	}
+	shard->delivering = false;
+}
+
+static void missed_post(struct shard *shard, int64_t from, bool others)
+{
+	int64_t old = atomic_load(&shard->missed_from);
+	while (from < old && !atomic_compare_exchange_weak(&shard->missed_from, &old, from)) {
+	}
+	if (others) {
+		atomic_store(&shard->missed_others, true);
+	}
+	metric_add(METRIC_BUS_MISSED, 1);
+	if (!atomic_exchange(&shard->missing, true)) {
+		log_at(LOG_ERROR, "events_missed", log_s("error", err_row(ERR_MEMORY)->code), log_i("loop", loop_number(shard->loop)));
+		loop_note_post(shard->loop, &shard->missed_note);
+	}
+}
+
+void bus_missed(struct bus *bus, struct loop *loop, int64_t from)
+{
+	struct shard *shard = shard_find(bus, loop);
+	check(shard != NULL);
+	missed_post(shard, from, false);
 }
 
 static void post(struct bus *bus, struct shard *shard, struct bus_event *event)
 {
 	struct publish_note *note = mem_alloc(sizeof(*note));
+	note = note != NULL ? note : spare_take(bus);
 	if (note == NULL) {
-		log_at(LOG_ERROR, "event_lost", log_s("error", err_row(ERR_MEMORY)->code), log_s("event", event->type));
+		missed_post(shard, event->offset > 0 ? event->offset - 1 : INT64_MAX, event->offset == 0);
 		return;
 	}
 	note->note.run = note_run;

@@ -9,6 +9,7 @@
  *
  *   publish -> interest[loop][topic hash & 0xffff] != 0 ? -> note in that loop's inbox -> shard: topic -> subscribers
  *   A subscriber gets one copy however many of its topics match: the shard stamps it with the number of the publish.
+ *   Where there is no memory for a note, that loop's subscribers are told what they miss (missed), so that they ask again or give up.
  */
 #ifndef GUILD_BUS_BUS_H
 #define GUILD_BUS_BUS_H
@@ -72,6 +73,9 @@ struct bus_subscriber {
 	uint64_t stamp;
 	/* On the subscriber's loop. Takes no reference: hold what is kept. Must not subscribe, unsubscribe or publish. */
 	void (*deliver)(struct bus_subscriber *subscriber, struct bus_event *event);
+	/* Not all could be delivered: durable events with an offset beyond `from` (INT64_MAX: all were), and, when `others`, stream frames and
+	 * plain events. On the subscriber's loop, before anything later comes. Rules as for deliver. NULL: it does not matter. */
+	void (*missed)(struct bus_subscriber *subscriber, int64_t from, bool others);
 };
 
 /* Renders an event in a form: a new frame with one reference, NULL on failure. Any thread. */
@@ -95,6 +99,9 @@ size_t bus_topics(const struct bus *bus, const struct loop *loop);
 /* Delivers one copy to every subscriber of any of the event's topics, on every interested loop: at once on the calling loop, by
  * note on the others. Takes over the caller's reference. Order per publishing thread is kept on every loop. */
 void bus_publish_take(struct bus *bus, struct bus_event *event);
+/* Durable events beyond the offset `from` could not be handed to that loop, though they are in the history: its subscribers are told. Any
+ * thread; needs no memory. */
+void bus_missed(struct bus *bus, struct loop *loop, int64_t from);
 /* Which loops are interested: bit i = loop i (for commit nodes that carry replies and events together). */
 uint64_t bus_interest(const struct bus *bus, const struct bus_event *event);
 /* False when no loop has a subscriber of that topic: then nothing needs to be made or published. Any thread. */

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -52,7 +53,6 @@ static void hook_job_undone(void *ctx);
 static void hook_finish(void *ctx, struct write_job *jobs, bool committed);
 static bool job_is_command(const struct write_job *job);
 static void undo_to(struct command_runner *runner, const struct log_head *head, const size_t *marks);
-static unsigned events_collect(struct command_runner *runner, struct write_job *jobs, struct bus_event ***out);
 static void note_run(struct loop_note *note, struct loop *loop);
 
 enum err command_runner_create(const struct command_options *options, struct command_runner **out)
@@ -411,37 +411,30 @@ static bool job_is_command(const struct write_job *job)
 	return job->apply == job_apply;
 }
 
-/* Events of all committed jobs, in sequence; the references move into the array. NULL and 0 when there are none. */
-static unsigned events_collect(struct command_runner *runner, struct write_job *jobs, struct bus_event ***out)
+/* The events of a committed job; the others have none that hold. */
+static unsigned job_events(const struct write_job *job, struct bus_event *const **out)
 {
-	unsigned count = 0;
-	*out = NULL;
-	for (struct write_job *job = jobs; job != NULL; job = job->batch_next) {
-		if (job_is_command(job) && job->result == ERR_OK) {
-			count += container_of(job, struct command, job)->event_count;
-		}
-	}
-	if (count == 0) {
+	if (!job_is_command(job) || job->result != ERR_OK) {
 		return 0;
 	}
-	/* Dropping a committed event would break delivery; catch-up from the store is what is left, so the loss is only of liveness. */
-	struct bus_event **events = mem_alloc(count * sizeof(struct bus_event *));
-	unsigned n = 0;
-	for (struct write_job *job = jobs; job != NULL && events != NULL; job = job->batch_next) {
-		if (!job_is_command(job) || job->result != ERR_OK) {
-			continue;
+	const struct command *command = container_of(job, struct command, job);
+	*out = command->events;
+	return command->event_count;
+}
+
+/* Into the history, before anybody is told; how many there are. Needs no memory, so catch-up finds whatever else is lost. */
+static unsigned events_keep(struct command_runner *runner, struct write_job *jobs)
+{
+	struct bus_event *const *events;
+	unsigned count = 0;
+	for (struct write_job *job = jobs; job != NULL; job = job->batch_next) {
+		unsigned own = job_events(job, &events);
+		for (unsigned i = 0; i < own && runner->options.history != NULL; i++) {
+			bus_history_put(runner->options.history, events[i]);
 		}
-		struct command *command = container_of(job, struct command, job);
-		for (unsigned i = 0; i < command->event_count; i++) {
-			events[n++] = command->events[i];
-			if (runner->options.history != NULL) {
-				bus_history_put(runner->options.history, command->events[i]);
-			}
-		}
-		command->event_count = 0;
+		count += own;
 	}
-	*out = events;
-	return n;
+	return count;
 }
 
 static struct commit_note *note_make(struct command_runner *runner, unsigned event_cap)
@@ -480,24 +473,48 @@ static void jobs_hand_out(struct command_runner *runner, struct write_job *jobs,
 	}
 }
 
-static void events_hand_out(struct command_runner *runner, struct bus_event **events, unsigned count, struct commit_note **notes)
+/* One event to the notes of the loops that want it. A loop for whose note there is no memory misses all of this batch. */
+static void event_hand_out(struct command_runner *runner, struct bus_event *event, unsigned event_cap, struct commit_note **notes,
+			   uint64_t *missed)
 {
-	metric_add(METRIC_BUS_PUBLISHED, count);
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t interest = bus_interest(runner->options.bus, events[i]);
-		for (unsigned l = 0; l < runner->options.loop_count; l++) {
-			if ((interest >> l & 1) == 0) {
-				continue;
-			}
-			if (notes[l] == NULL) {
-				notes[l] = note_make(runner, count);
-			}
-			if (notes[l] != NULL) {
-				notes[l]->events[notes[l]->event_count++] = bus_event_hold(events[i]);
-			}
+	uint64_t interest = bus_interest(runner->options.bus, event) & ~*missed;
+	for (unsigned l = 0; l < runner->options.loop_count; l++) {
+		if ((interest >> l & 1) == 0) {
+			continue;
 		}
-		bus_event_drop(&events[i]);
+		if (notes[l] == NULL) {
+			notes[l] = note_make(runner, event_cap);
+		}
+		if (notes[l] == NULL) {
+			*missed |= UINT64_C(1) << l;
+			continue;
+		}
+		notes[l]->events[notes[l]->event_count++] = bus_event_hold(event);
 	}
+}
+
+/* Which loops miss them (a bit each), and the offset behind which they do. */
+static uint64_t events_hand_out(struct command_runner *runner, struct write_job *jobs, unsigned count, struct commit_note **notes,
+				int64_t *missed_from)
+{
+	struct bus_event *const *events;
+	uint64_t missed = 0;
+	*missed_from = INT64_MAX;
+	if (count == 0 || runner->options.bus == NULL) {
+		return 0;
+	}
+	if (failpoint("before_publish") != ERR_OK) {
+		missed = UINT64_MAX;
+	}
+	metric_add(METRIC_BUS_PUBLISHED, count);
+	for (struct write_job *job = jobs; job != NULL; job = job->batch_next) {
+		unsigned own = job_events(job, &events);
+		for (unsigned i = 0; i < own; i++) {
+			*missed_from = events[i]->offset - 1 < *missed_from ? events[i]->offset - 1 : *missed_from;
+			event_hand_out(runner, events[i], count, notes, &missed);
+		}
+	}
+	return missed;
 }
 
 /* Loops that only listen first: what somebody publishes who has the answer already is not heard before the events it came with. */
@@ -516,24 +533,24 @@ static void hook_finish(void *ctx, struct write_job *jobs, bool committed)
 {
 	struct command_runner *runner = ctx;
 	struct commit_note *notes[LIMIT_LOOPS + 1] = {NULL};
-	struct bus_event **events = NULL;
 	unsigned event_count = 0;
+	uint64_t missed = 0;
+	int64_t missed_from = INT64_MAX;
 	if (committed) {
 		for (unsigned i = 0; i < runner->overlay_count; i++) {
 			runner->overlays[i].committed(runner->overlays[i].ctx);
 		}
-		event_count = events_collect(runner, jobs, &events);
+		event_count = events_keep(runner, jobs);
+		missed = events_hand_out(runner, jobs, event_count, notes, &missed_from);
 	}
 	jobs_hand_out(runner, jobs, notes, event_count);
-	if (events != NULL && runner->options.bus != NULL) {
-		events_hand_out(runner, events, event_count, notes);
-	}
-	for (unsigned i = 0; events != NULL && i < event_count; i++) {
-		bus_event_drop(&events[i]);
-	}
-	mem_free(events);
 	notes_post(runner, notes, false);
 	notes_post(runner, notes, true);
+	for (unsigned i = 0; i < runner->options.loop_count; i++) {
+		if ((missed >> i & 1) != 0) {
+			bus_missed(runner->options.bus, runner->options.loops[i], missed_from);
+		}
+	}
 }
 
 /* ---- on each loop ---- */
@@ -549,6 +566,9 @@ static void note_run(struct loop_note *loop_note, struct loop *loop)
 	for (unsigned i = 0; i < note->event_count; i++) {
 		bus_deliver(note->bus, loop, note->events[i]);
 		bus_event_drop(&note->events[i]);
+	}
+	if (note->event_count > 0) {
+		(void)!failpoint("after_publish");
 	}
 	mem_free(note);
 }

@@ -9,6 +9,7 @@
  */
 #include <stdatomic.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"

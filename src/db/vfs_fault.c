@@ -9,7 +9,6 @@
 #include "db/vfs_fault.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -18,18 +17,11 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/str.h"
+#include "base/fault_plan.h"
 #include "db/vfs_fault_priv.h"
 #include "db/vfs_memory.h"
 
-#define PLAN_BYTES 256
-
 enum kind { NONE, IO, SHORT, FULL, READONLY, BUSY };
-
-struct rule {
-	enum kind kind;
-	uint64_t from, to;
-};
 
 struct shim_file {
 	sqlite3_file base; /* first */
@@ -47,10 +39,10 @@ static sqlite3_vfs *real_vfs, *memory_vfs;
 static sqlite3_vfs shim_vfs;
 
 static struct {
-	struct rule rules[VFS_ACCESSES];
+	struct fault_plan_rule rules[VFS_ACCESSES];
 	uint64_t counts[VFS_ACCESSES];
 	uint64_t given;
-	char text[PLAN_BYTES];
+	char text[FAULT_PLAN_BYTES];
 	const char *follow; /* the file that holds the plan */
 	bool dead;
 	uint64_t changes, dies_at;
@@ -58,43 +50,12 @@ static struct {
 
 /* ---- the plan ---- */
 
-static int word_find(const char *const *words, int count, struct str word)
-{
-	int i = 0;
-	while (i < count && !str_eq(str_of(words[i]), word)) {
-		i++;
-	}
-	return i < count ? i : -1;
-}
-
-/* "kind", "kind@n", "kind@n+" */
-static bool rule_parse(struct str text, struct rule *out)
-{
-	struct str word;
-	(void)str_split(&text, '@', &word);
-	int kind = word_find(kind_names, sizeof(kind_names) / sizeof(kind_names[0]), word);
-	*out = (struct rule){kind > 0 ? (enum kind)kind : NONE, 1, UINT64_MAX};
-	if (text.at == NULL) {
-		return kind > 0;
-	}
-	bool onwards = text.len > 0 && text.at[text.len - 1] == '+';
-	bool good = str_to_u64(str_sub(text, 0, text.len - (onwards ? 1 : 0)), &out->from);
-	out->to = onwards ? UINT64_MAX : out->from;
-	return kind > 0 && good && out->from > 0;
-}
-
 static bool plan_take(struct str text)
 {
-	struct rule rules[VFS_ACCESSES] = {{NONE, 0, 0}};
-	struct str rest = text;
-	struct str part;
-	while (rest.len > 0) {
-		struct str name;
-		(void)str_split(&rest, ',', &part);
-		int access = str_split(&part, '=', &name) ? word_find(access_names, VFS_ACCESSES, name) : -1;
-		if (access < 0 || !rule_parse(part, &rules[access])) {
-			return false;
-		}
+	static const struct fault_plan_words words = {access_names, VFS_ACCESSES, kind_names, sizeof(kind_names) / sizeof(kind_names[0]), false};
+	struct fault_plan_rule rules[VFS_ACCESSES];
+	if (!fault_plan_parse(&words, text, rules)) {
+		return false;
 	}
 	memcpy(state.rules, rules, sizeof(rules));
 	memset(state.counts, 0, sizeof(state.counts));
@@ -130,14 +91,12 @@ uint64_t vfs_fault_given(void)
 /* The plan in the file, where one is named. A text that is being written is tried again at the next access. */
 static void plan_follow(void)
 {
-	char text[PLAN_BYTES];
-	int fd = state.follow != NULL ? open(state.follow, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t got = fd >= 0 ? read(fd, text, sizeof(text)) : 0;
-	if (fd >= 0) {
-		close(fd);
+	char text[FAULT_PLAN_BYTES];
+	if (state.follow == NULL) {
+		return;
 	}
-	struct str now = str_trim(str_make(text, got > 0 ? (size_t)got : 0));
-	if (state.follow != NULL && !str_eq(now, str_of(state.text))) {
+	struct str now = fault_plan_read(state.follow, text);
+	if (!str_eq(now, str_of(state.text))) {
 		(void)plan_take(now);
 	}
 }
@@ -148,8 +107,8 @@ static enum kind next(enum vfs_access access)
 	pthread_mutex_lock(&lock);
 	plan_follow();
 	uint64_t number = ++state.counts[access];
-	const struct rule *rule = &state.rules[access];
-	enum kind kind = state.dead ? IO : number >= rule->from && number <= rule->to ? rule->kind : NONE;
+	const struct fault_plan_rule *rule = &state.rules[access];
+	enum kind kind = state.dead ? IO : number >= rule->from && number <= rule->to ? (enum kind)rule->kind : NONE;
 	state.given += kind != NONE;
 	pthread_mutex_unlock(&lock);
 	return kind;

@@ -8,6 +8,7 @@
 #include "db/writer.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/metric.h"

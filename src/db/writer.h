@@ -88,18 +88,4 @@ void writer_jobs_return(struct write_job *jobs);
 /* True on the writer's thread. */
 bool writer_is_current(const struct writer *writer);
 
-/* Named points where a test build (option failpoints) fails or dies: GUILD_FAILPOINT="before_commit=exit@3,after_commit=err".
- * Actions: err (the step fails), exit (_exit(137)), with @n: the n-th time only. Compiled to nothing otherwise.
- * Names: begin, before_commit (the transaction fails), after_commit (it is on disk, its jobs hear ERR_STORE_UNAVAILABLE),
- * checkpoint. */
-#ifdef GUILD_FAILPOINTS
-enum err failpoint(const char *name) MUST_USE;
-#else
-static inline enum err failpoint(const char *name)
-{
-	(void)name;
-	return ERR_OK;
-}
-#endif
-
 #endif

@@ -10,13 +10,11 @@ struct engine_order {
 	struct engine *engine;
 	int64_t execution;
 	bool dequeue;
-	enum err why;
 	const char *reason;
 	bool rollback;
 };
 
 static void order_run(struct loop_note *note, struct loop *loop);
-static void order_post(struct engine *engine, const struct engine_order *order);
 static void evict_run(struct loop_timer *timer, struct loop *loop);
 static void cancel_at_owner(struct loop_note *note, struct loop *loop);
 static void cancel_at_home(struct loop_note *note, struct loop *loop);
@@ -203,25 +201,39 @@ void engine_keep(struct execution *execution)
 
 /* ---- orders ---- */
 
-static void order_post(struct engine *engine, const struct engine_order *order)
+struct engine_order *engine_order_make(struct engine *engine)
 {
-	struct engine_order *copy = mem_alloc(sizeof(*copy));
-	/* An order that cannot be sent would leave a session waiting for ever; without memory for 80 bytes nothing else works either. */
-	check(copy != NULL);
-	*copy = *order;
-	copy->engine = engine;
-	copy->note.run = order_run;
-	loop_note_post(engine_shard_of(engine, order->execution)->loop, &copy->note);
+	struct engine_order *order = mem_alloc(sizeof(*order));
+	if (order != NULL) {
+		order->engine = engine;
+		order->note.run = order_run;
+	}
+	return order;
 }
 
-void engine_dequeue(struct engine *engine, int64_t execution)
+void engine_order_free(struct engine_order **order)
 {
-	order_post(engine, &(struct engine_order){.execution = execution, .dequeue = true});
+	mem_free(*order);
+	*order = NULL;
 }
 
-void engine_stop_execution(struct engine *engine, int64_t execution, enum err why, const char *reason, bool rollback)
+static void order_post_take(struct engine_order *order, int64_t execution)
 {
-	order_post(engine, &(struct engine_order){.execution = execution, .why = why, .reason = reason, .rollback = rollback});
+	order->execution = execution;
+	loop_note_post(engine_shard_of(order->engine, execution)->loop, &order->note);
+}
+
+void engine_dequeue_take(struct engine_order *order, int64_t execution)
+{
+	order->dequeue = true;
+	order_post_take(order, execution);
+}
+
+void engine_stop_execution_take(struct engine_order *order, int64_t execution, const char *reason, bool rollback)
+{
+	order->reason = reason;
+	order->rollback = rollback;
+	order_post_take(order, execution);
 }
 
 static void order_run(struct loop_note *note, struct loop *loop)
@@ -231,7 +243,7 @@ static void order_run(struct loop_note *note, struct loop *loop)
 	struct execution *execution = map_get(&shard->by_id, (uint64_t)order->execution);
 	if (execution != NULL) {
 		if (!order->dequeue) {
-			flow_stop(execution, order->why, order->reason, order->rollback);
+			flow_stop(execution, ERR_CANCELLED, order->reason, order->rollback);
 		} else if (execution->state == STATE_RECORD) {
 			execution->promoted = true;
 		} else {

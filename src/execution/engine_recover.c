@@ -128,7 +128,11 @@ static enum err revive_one(struct engine *engine, int64_t id)
 		err = flow_revive(engine_shard_of(engine, id), &turn, &execution);
 	}
 	if (err == ERR_OK && turn.status == EXECUTION_RUNNING) {
-		engine_dequeue(engine, id);
+		struct engine_order *order = engine_order_make(engine);
+		err = order != NULL ? ERR_OK : ERR_MEMORY;
+		if (order != NULL) {
+			engine_dequeue_take(order, id);
+		}
 	} else if (err == ERR_OK) {
 		engine_queue_hint_set(engine, turn.session);
 	}

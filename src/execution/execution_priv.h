@@ -139,6 +139,7 @@ struct execution {
 	int64_t wait_us;             /* for the connection of an external agent */
 	bool abandoned;              /* its provider did not say done when it was told to stop */
 	struct settle_command *settle; /* tx2, made once and tried until it is on disk */
+	struct engine_order *stop_order, *next_order; /* for whom tx1 interrupts, and whom tx2 gives the turn */
 	unsigned settle_tries;
 	bool has_room;               /* in the writer's queue, set aside for tx2 */
 	struct str settle_lens;      /* lengths of the deltas, for every try of tx2 */
@@ -191,9 +192,12 @@ enum execution_state execution_state_of(enum err err);
 /* On the writer, or before it runs: a message waits in that session; may one be waiting there? */
 void engine_queue_hint_set(struct engine *engine, int64_t session);
 bool engine_queue_hint(const struct engine *engine, int64_t session);
-/* Starts the next of a session on the loop that owns it. */
-void engine_dequeue(struct engine *engine, int64_t execution);
-void engine_stop_execution(struct engine *engine, int64_t execution, enum err why, const char *reason, bool rollback);
+/* Orders to an execution on the loop that owns it: start the next of a session; stop for a newer message. */
+/* An order is made while it can still be refused, and posted (which takes it) when it has to be. NULL: no memory. */
+struct engine_order *engine_order_make(struct engine *engine);
+void engine_order_free(struct engine_order **order);
+void engine_dequeue_take(struct engine_order *order, int64_t execution);
+void engine_stop_execution_take(struct engine_order *order, int64_t execution, const char *reason, bool rollback);
 struct engine_shard *engine_shard_of(struct engine *engine, int64_t execution);
 void engine_keep(struct execution *execution);
 

@@ -196,6 +196,8 @@ void flow_destroy(struct execution *execution)
 	arena_fini(&execution->arena);
 	mem_free(execution->agent_name_kept);
 	mem_free(execution->refusal_kept);
+	engine_order_free(&execution->stop_order);
+	engine_order_free(&execution->next_order);
 	mem_free(execution);
 }
 

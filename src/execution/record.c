@@ -180,6 +180,14 @@ enum err record_submit(struct execution *execution)
 	if (err != ERR_OK || record->row.event_data.at == NULL || record->row.topics.at == NULL) {
 		return ERR_LIMIT;
 	}
+	bool interrupts = execution->on_busy != BUSY_ENQUEUE && execution->on_busy != BUSY_REJECT;
+	if (interrupts && execution->stop_order == NULL) {
+		execution->stop_order = engine_order_make(execution->shard->engine);
+		err = execution->stop_order != NULL ? ERR_OK : ERR_MEMORY;
+	}
+	if (err != ERR_OK) {
+		return err;
+	}
 	err = command_reserve(guild->commands);
 	if (err != ERR_OK) {
 		return err;
@@ -276,8 +284,9 @@ static void record_finish(struct command *command)
 		return;
 	}
 	if (record->running != 0) {
-		engine_stop_execution(execution->shard->engine, record->running, ERR_CANCELLED, "interrupted by a newer message",
-				      execution->on_busy == BUSY_ROLLBACK);
+		engine_stop_execution_take(execution->stop_order, record->running, "interrupted by a newer message",
+					   execution->on_busy == BUSY_ROLLBACK);
+		execution->stop_order = NULL;
 	}
 	flow_recorded(execution, record->queued);
 }

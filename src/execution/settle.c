@@ -281,7 +281,10 @@ static struct settle_command *settle_make(struct execution *execution)
 	}
 	settle->execution = execution;
 	settle->guild = execution->guild;
-	return settle_fill(settle) == ERR_OK ? settle : NULL;
+	if (execution->next_order == NULL) {
+		execution->next_order = engine_order_make(execution->shard->engine);
+	}
+	return execution->next_order != NULL && settle_fill(settle) == ERR_OK ? settle : NULL;
 }
 
 /* The room set aside before tx1 goes with the job; a try without one has to find room like any other. */
@@ -320,10 +323,13 @@ static void command_finish(struct command *command)
 		return;
 	}
 	int64_t next = settle->output.next_queued;
-	struct engine *engine = execution->shard->engine;
+	struct engine_order *order = execution->next_order;
+	execution->next_order = NULL;
 	flow_over(execution, execution_state_of(execution->end_err), command->log_seq[0], command->log_time_us[0]);
 	if (next != 0) {
-		engine_dequeue(engine, next);
+		engine_dequeue_take(order, next);
+	} else {
+		engine_order_free(&order);
 	}
 }
 

@@ -32,6 +32,7 @@ struct execution_viewer {
 	enum err end;
 	int64_t next_seq;
 	int64_t live_seen;           /* greatest number seen live while not LIVE */
+	bool missed;                 /* frames may have gone by unseen since the fetch under way began */
 	char topic[64];
 };
 
@@ -52,6 +53,7 @@ struct fetch {
 };
 
 static void deliver(struct bus_subscriber *subscriber, struct bus_event *event);
+static void frames_missed(struct bus_subscriber *subscriber, int64_t from, bool others);
 static void task_run(struct loop_task *task, struct loop *loop);
 static void fetch_begin(struct execution_viewer *viewer);
 static void fetch_at_owner(struct loop_note *note, struct loop *loop);
@@ -92,6 +94,7 @@ enum err execution_viewer_create(struct engine *engine, struct loop *loop, const
 	list_init(&viewer->task.link);
 	list_init(&viewer->link);
 	bus_subscriber_init(&viewer->subscriber, deliver);
+	viewer->subscriber.missed = frames_missed;
 	viewer->attached = attachable(viewer);
 	if (viewer->attached != NULL) {
 		viewer->state = VIEWER_LIVE;
@@ -250,6 +253,18 @@ static void deliver(struct bus_subscriber *subscriber, struct bus_event *event)
 	}
 }
 
+/* What went by is still in the log. */
+static void frames_missed(struct bus_subscriber *subscriber, int64_t from, bool others)
+{
+	struct execution_viewer *viewer = container_of(subscriber, struct execution_viewer, subscriber);
+	(void)from;
+	viewer->missed = viewer->missed || others;
+	if (viewer->missed && viewer->state == VIEWER_LIVE) {
+		viewer->state = VIEWER_FETCHING;
+		loop_task_add(viewer->loop, &viewer->task);
+	}
+}
+
 static void viewer_over(struct execution_viewer *viewer, enum err err)
 {
 	viewer->state = VIEWER_OVER;
@@ -290,6 +305,7 @@ static void fetch_begin(struct execution_viewer *viewer)
 	fetch->after_epoch = viewer->options.after_epoch;
 	fetch->form = viewer->options.form;
 	viewer->fetch = fetch;
+	viewer->missed = false;
 	viewer->state = VIEWER_FETCHING;
 	fetch->note.run = fetch_at_owner;
 	if (owner->loop == viewer->loop) {
@@ -420,7 +436,7 @@ static void viewer_take(struct execution_viewer *viewer, struct fetch *fetch)
 	}
 	if (ended && viewer->next_seq > seq_last) {
 		viewer_over(viewer, ERR_OK);
-	} else if (viewer->next_seq > seq_last && viewer->next_seq > viewer->live_seen) {
+	} else if (viewer->next_seq > seq_last && viewer->next_seq > viewer->live_seen && !viewer->missed) {
 		viewer->state = VIEWER_LIVE;
 	} else {
 		loop_task_add(viewer->loop, &viewer->task);

@@ -27,6 +27,7 @@ static void look(struct wait *wait);
 static enum err read_run(struct read_job *job, struct db *db);
 static void read_done(struct read_job *job);
 static void on_event(struct bus_subscriber *subscriber, struct bus_event *event);
+static void on_missed(struct bus_subscriber *subscriber, int64_t from, bool others);
 static void on_task(struct loop_task *task, struct loop *loop);
 static void on_timer(struct loop_timer *timer, struct loop *loop);
 
@@ -61,6 +62,7 @@ static enum err wait_begin(struct wait *wait)
 		return ERR_OVERLOADED;
 	}
 	bus_subscriber_init(&wait->subscriber, on_event);
+	wait->subscriber.missed = on_missed;
 	list_init(&wait->task.link);
 	wait->task.run = on_task;
 	wait->timer.run = on_timer;
@@ -148,6 +150,12 @@ static void on_event(struct bus_subscriber *subscriber, struct bus_event *event)
 	if (!wait->reading) {
 		loop_task_add(wait->request->loop, &wait->task);
 	}
+}
+
+static void on_missed(struct bus_subscriber *subscriber, int64_t from, bool others)
+{
+	(void)from, (void)others;
+	on_event(subscriber, NULL);
 }
 
 static void on_task(struct loop_task *task, struct loop *loop)

@@ -14,8 +14,10 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/curl_priv.h"
+#include "loop/socket_fault.h"
 #include "wire/address.h"
 #include "wire/url.h"
 
@@ -127,14 +129,26 @@ static void classify(CURLcode code, enum err *err, const char **reason)
 	}
 }
 
+/* What curl could not go on with, without a word about which call it was: each of them hears of it, none waits for its time-out. */
+static void calls_cut(struct http_client *client)
+{
+	for (struct list *at = client->calls.next; at != &client->calls; at = at->next) {
+		struct http_call *call = container_of(at, struct http_call, link);
+		if (call->in_multi) {
+			call_end(call, ERR_PROVIDER_FAILED, "cut");
+		}
+	}
+}
+
 static void curl_act(struct http_client *client, curl_socket_t fd, int bits)
 {
 	CURLMsg *message;
+	CURLMcode code;
 	int running, left;
 
 	check(!client->inside);
 	client->inside = true;
-	curl_multi_socket_action(client->multi, fd, bits, &running);
+	code = curl_multi_socket_action(client->multi, fd, bits, &running);
 	client->inside = false;
 	while ((message = curl_multi_info_read(client->multi, &left))) {
 		struct http_call *call = NULL;
@@ -146,6 +160,10 @@ static void curl_act(struct http_client *client, curl_socket_t fd, int bits)
 		classify(message->data.result, &err, &reason);
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
 		call_end(call, err, reason);
+	}
+	if (code != CURLM_OK) {
+		log_at(LOG_ERROR, "provider_calls_cut", log_s("error", str_of(curl_multi_strerror(code))), log_i("calls", running));
+		calls_cut(client);
 	}
 }
 
@@ -317,20 +335,27 @@ static void on_call_timer(struct loop_timer *timer, struct loop *loop)
 /* ---- what comes from curl ---- */
 
 /* The address that a name was resolved to is judged where the connection to it is made (T15: names that change their mind). */
-static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+static bool is_public(const struct curl_sockaddr *to)
 {
 	char text[INET6_ADDRSTRLEN] = "";
 	const struct sockaddr *address = &to->addr;
 	const void *bytes = address->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
 							   : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
 
-	(void)ctx;
+	return (address->sa_family == AF_INET || address->sa_family == AF_INET6) &&
+	       inet_ntop(address->sa_family, bytes, text, sizeof(text)) && address_host_public(str_of(text));
+}
+
+static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	const struct http_call *call = ctx;
+	int fd = -1;
+
 	(void)purpose;
-	if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) ||
-	    !inet_ntop(address->sa_family, bytes, text, sizeof(text)) || !address_host_public(str_of(text))) {
-		return CURL_SOCKET_BAD;
+	if (!call->public_only || is_public(to)) {
+		fd = socket_fault_socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 	}
-	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+	return fd >= 0 ? fd : CURL_SOCKET_BAD;
 }
 
 static int on_connected(void *ctx, char *remote, char *local, int remote_port, int local_port)
@@ -557,8 +582,9 @@ static bool set_handling(struct http_call *call, const struct http_call_options 
 	if (options->ca_file) {
 		bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
 	}
+	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, (void *)call);
 	if (options->public_only) {
-		bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
 		bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	}
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)((call->connect_timeout_us + 999) / 1000));

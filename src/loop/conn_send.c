@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #define SEND_PIECES 64
@@ -101,6 +102,10 @@ static void push(struct conn *conn)
 	}
 	/* What comes after this turn's message starts a frame of its own. */
 	conn->join_room = 0;
+	if (failpoint("before_reply") != ERR_OK) {
+		conn_close(conn, ERR_IO);
+		return;
+	}
 	do {
 		n = transport->driver->writev(transport, conn->source.fd, pieces, count);
 	} while (n < 0 && errno == EINTR);
@@ -110,6 +115,9 @@ static void push(struct conn *conn)
 	}
 	pop_sent(conn, n > 0 ? (size_t)n : 0);
 	conn->blocked = n < (ssize_t)given;
+	if (n > 0 && failpoint("after_reply") != ERR_OK) {
+		conn_close(conn, ERR_IO);
+	}
 }
 
 static bool over_cap(const struct conn *conn)

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "loop/socket_fault.h"
 
 static _Thread_local struct loop *current;
 
@@ -368,7 +369,10 @@ static void watch_ready(struct loop_source *source, unsigned bits)
 {
 	struct loop_watch *watch = container_of(source, struct loop_watch, source);
 
-	watch->run(watch->arg, source->fd, bits);
+	/* Level-triggered: what is not told now comes again. */
+	if (socket_fault_ready(source->fd)) {
+		watch->run(watch->arg, source->fd, bits);
+	}
 }
 
 enum err loop_watch_open(struct loop *loop, int fd, unsigned bits, void (*run)(void *arg, int fd, unsigned bits), void *arg,

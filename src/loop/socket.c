@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "loop/socket_fault.h"
 
 #define DETAIL_BYTES 128
 #define BACKLOG 4096
@@ -261,7 +262,7 @@ static int socket_accept(const struct transport *transport, int listening, struc
 {
 	struct sockaddr_storage kernel;
 	socklen_t len = sizeof(kernel);
-	int fd = accept4(listening, (struct sockaddr *)&kernel, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = socket_fault_accept(listening, (struct sockaddr *)&kernel, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)transport;
 	if (fd >= 0) {
@@ -294,7 +295,7 @@ static int socket_adopt(const struct transport *transport, int fd)
 static ssize_t socket_read(const struct transport *transport, int fd, void *out, size_t len)
 {
 	(void)transport;
-	return recv(fd, out, len, 0);
+	return socket_fault_recv(fd, out, len);
 }
 
 static ssize_t socket_writev(const struct transport *transport, int fd, const struct iovec *pieces, int count)
@@ -302,13 +303,13 @@ static ssize_t socket_writev(const struct transport *transport, int fd, const st
 	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count};
 
 	(void)transport;
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return socket_fault_sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int socket_shutdown(const struct transport *transport, int fd)
 {
 	(void)transport;
-	return shutdown(fd, SHUT_WR);
+	return socket_fault_shutdown(fd);
 }
 
 static void socket_close_fd(const struct transport *transport, int fd)

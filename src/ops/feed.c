@@ -36,6 +36,7 @@ struct catchup {
 };
 
 static void deliver(struct bus_subscriber *subscriber, struct bus_event *event);
+static void events_missed(struct bus_subscriber *subscriber, int64_t from, bool others);
 static bool feed_live(const struct feed *feed, const struct bus_event *event);
 static void feed_hold(struct feed *feed, struct bus_event *event);
 static bool feed_send(struct feed *feed, struct bus_event *event);
@@ -57,6 +58,7 @@ void feed_init(struct feed *feed, struct guild *guild, struct loop *loop, const 
 {
 	*feed = (struct feed){.guild = guild, .loop = loop, .handler = handler};
 	bus_subscriber_init(&feed->subscriber, deliver);
+	feed->subscriber.missed = events_missed;
 	list_init(&feed->topics);
 	list_init(&feed->catchups);
 }
@@ -286,12 +288,10 @@ static bool feed_live(const struct feed *feed, const struct bus_event *event)
 	return false;
 }
 
-/* Held events that find no room are read again from the history, by the catch-up at work, or by one made for that. */
-static void held_give_up(struct feed *feed)
+/* Live events beyond from are read again from the history, by the catch-up at work, or by one made for that. */
+static void live_again(struct feed *feed, int64_t from)
 {
 	int64_t gone;
-	int64_t from = feed->held[feed->held_sent]->offset - 1;
-	held_drop(feed);
 	if (list_empty(&feed->catchups)) {
 		struct catchup *catchup = catchup_make(feed, NULL, 0, &(struct feed_after){.given = true, .offset = from});
 		if (catchup == NULL) {
@@ -310,6 +310,37 @@ static void held_give_up(struct feed *feed)
 	last->cursor = last->examined = from < last->examined ? from : last->examined;
 	last->dropped_from = last->dropped_from < 0 || from < last->dropped_from ? from : last->dropped_from;
 	last->upto = feed->live_floor = bus_history_last(feed->guild->history, &gone);
+}
+
+/* Held events that find no room. */
+static void held_give_up(struct feed *feed)
+{
+	int64_t from = feed->held[feed->held_sent]->offset - 1;
+	held_drop(feed);
+	live_again(feed, from);
+}
+
+/* The history has the durable ones; of frames and plain events nobody knows which they were. */
+static void events_missed(struct bus_subscriber *subscriber, int64_t from, bool others)
+{
+	struct feed *feed = container_of(subscriber, struct feed, subscriber);
+	if (feed->dead) {
+		return;
+	}
+	if (others) {
+		feed_break(feed);
+		return;
+	}
+	from = from > feed->live_floor ? from : feed->live_floor;
+	if (from == INT64_MAX) {
+		return;
+	}
+	if (feed->held_sent < feed->held_count) {
+		int64_t held_from = feed->held[feed->held_sent]->offset - 1;
+		from = held_from < from ? held_from : from;
+		held_drop(feed);
+	}
+	live_again(feed, from);
 }
 
 static void feed_hold(struct feed *feed, struct bus_event *event)

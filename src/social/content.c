@@ -1,5 +1,5 @@
 /* content.c - a text on its way into the store: checked, redacted, then read for tags and handles. */
-#include "db/writer.h"
+#include "base/failpoint.h"
 #include "social/redact.h"
 #include "social/social_priv.h"
 

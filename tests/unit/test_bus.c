@@ -640,6 +640,64 @@ static void want_of_memory_leaves_nothing_behind(void **state)
 	bus_unsubscribe_all(bus, loops[0], &listener.subscriber);
 }
 
+static int64_t missed_from;
+static int missed_count, missed_others;
+
+static void on_missed(struct bus_subscriber *subscriber, int64_t from, bool others)
+{
+	struct listener *listener = container_of(subscriber, struct listener, subscriber);
+	missed_from = from;
+	missed_others += others;
+	missed_count++;
+	/* Nothing that was published later came before. */
+	assert_int_equal(listener->count, 64);
+}
+
+static bool none(void *arg, uint64_t number)
+{
+	return true;
+}
+
+/* For some time there are notes set aside; then each listener of that loop is told once, before anything later. */
+static void what_is_missed_for_want_of_memory_is_told(void **state)
+{
+	struct bus_event *events[80];
+	struct listener far;
+	int64_t missed = metric_get(METRIC_BUS_MISSED);
+	missed_count = missed_others = 0;
+	listener_init(&far);
+	far.subscriber.missed = on_missed;
+	subscribe(1, &far, "a");
+	subscribe(1, &far, "b");
+	for (int i = 0; i < 80; i++) {
+		events[i] = event_of(i + 1, "a b");
+		events[i]->offset = i >= 70 ? 1000 + i : 0;
+	}
+	mem_hook_set(none, NULL);
+	for (int i = 0; i < 80; i++) {
+		bus_publish_take(bus, events[i]);
+	}
+	mem_hook_set(NULL, NULL);
+	publish(81, "b");
+	turn_all();
+	assert_int_equal(far.count, 65);
+	assert_int_equal(far.last, 81);
+	assert_int_equal(missed_count, 1);
+	assert_int_equal(missed_others, 1);
+	assert_int_equal(missed_from, 1069);
+	assert_int_equal(metric_get(METRIC_BUS_MISSED) - missed, 16);
+	/* Those set aside are there again, and nothing is missed any more. */
+	far.subscriber.missed = NULL;
+	struct bus_event *last = event_of(82, "a");
+	mem_hook_set(none, NULL);
+	bus_publish_take(bus, last);
+	mem_hook_set(NULL, NULL);
+	turn_all();
+	assert_int_equal(far.last, 82);
+	assert_int_equal(metric_get(METRIC_BUS_MISSED) - missed, 16);
+	bus_unsubscribe_all(bus, loops[1], &far.subscriber);
+}
+
 /* ---- history ---- */
 
 static void put(struct bus_history *history, int64_t offset, size_t data_len)
@@ -794,6 +852,7 @@ int main(void)
 		CASE(topic_names),
 		CASE(a_subscriber_has_a_cap_of_topics),
 		CASE(want_of_memory_leaves_nothing_behind),
+		CASE(what_is_missed_for_want_of_memory_is_told),
 		CASE(history_gives_ranges),
 		CASE(history_is_bounded_by_events_and_bytes),
 		CASE(history_is_read_while_it_grows),

@@ -356,11 +356,11 @@ static void a_loop_without_interest_gets_no_events(void **state)
 	submit(make("b", 1, WRITES, "agent:2"));
 	submit(make("c", 1, WRITES, NULL));
 	assert_true(writer_turn(world.writer));
-	/* Beside the history and us, one loop's note holds the first, none the second. */
+	/* Beside the history, its command and us, one loop's note holds the first, none the second. */
 	struct bus_event *events[2];
 	assert_int_equal(bus_history_read(world.history, 0, 2, events, 2), 2);
-	assert_int_equal(atomic_load(&events[0]->refs), 3);
-	assert_int_equal(atomic_load(&events[1]->refs), 2);
+	assert_int_equal(atomic_load(&events[0]->refs), 4);
+	assert_int_equal(atomic_load(&events[1]->refs), 3);
 	bus_event_drop(&events[0]);
 	bus_event_drop(&events[1]);
 	turn_loops();
@@ -394,6 +394,62 @@ static void notes_keep_their_order(void **state)
 	turn_loops();
 	assert_trace(0, "reply a ok, event 1, note, event 2, reply c ok, event 3");
 	assert_trace(1, "event 1, reply b ok, event 2, event 3");
+}
+
+static int64_t missed_from[LOOPS];
+
+static void on_missed(struct bus_subscriber *subscriber, int64_t from, bool others)
+{
+	unsigned i = (unsigned)(subscriber - world.subscribers);
+	assert_false(others);
+	assert_true(loop_is_current(world.loops[i]));
+	missed_from[i] = from;
+	trace_add("missed");
+}
+
+static uint64_t fail_at, allocations;
+static bool fail_for_good;
+
+static bool fails(void *arg, uint64_t number)
+{
+	allocations++;
+	return allocations == fail_at || (fail_for_good && allocations > fail_at);
+}
+
+/* Whatever memory is missing behind the commit: each loop hears its events, or behind which offset it misses some, and replies come. */
+static void without_memory_nothing_is_lost_silently(void **state)
+{
+	bool told = false;
+	subscribe(0, "global");
+	subscribe(1, "global");
+	world.subscribers[0].missed = world.subscribers[1].missed = on_missed;
+	for (int64_t n = 1; n <= 12; n++) {
+		int64_t heard[LOOPS] = {world.event_last[0], world.event_last[1]};
+		struct test_command *a = submit(make("a", 0, WRITES, "global"));
+		fail_at = (uint64_t)n / 2 + 1;
+		fail_for_good = n % 2 == 0;
+		allocations = 0;
+		missed_from[0] = missed_from[1] = INT64_MAX;
+		mem_hook_set(fails, NULL);
+		assert_true(writer_turn(world.writer));
+		mem_hook_set(NULL, NULL);
+		turn_loops();
+		assert_int_equal(a->finished, 1);
+		for (int i = 0; i < LOOPS && a->command.result == ERR_OK; i++) {
+			bool got = world.event_last[i] == a->command.log_seq[0];
+			bool missed = missed_from[i] == a->command.log_seq[0] - 1;
+			assert_true(got != missed);
+			assert_true(got || world.event_last[i] == heard[i]);
+			told = told || missed;
+		}
+		if (a->command.result == ERR_OK) {
+			struct bus_event *event;
+			assert_int_equal(bus_history_read(world.history, a->command.log_seq[0] - 1, a->command.log_seq[0], &event, 1), 1);
+			bus_event_drop(&event);
+		}
+		world.traces[0].count = world.traces[1].count = 0;
+	}
+	assert_true(told);
 }
 
 /* ---- keys ---- */
@@ -849,6 +905,7 @@ int main(void)
 		CASE(replies_come_before_events_on_each_loop),
 		CASE(a_loop_without_interest_gets_no_events),
 		CASE(notes_keep_their_order),
+		CASE(without_memory_nothing_is_lost_silently),
 		CASE(a_refused_command_leaves_no_row),
 		CASE(a_failure_after_writing_takes_only_its_own),
 		CASE(a_batch_that_cannot_commit_leaves_nothing),

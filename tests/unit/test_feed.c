@@ -201,6 +201,19 @@ static void deliver_one(void)
 	}
 }
 
+/* There was no memory to bring the next ones here. */
+static void lose(uint64_t n)
+{
+	int64_t from = run.delivered;
+	run.delivered = run.delivered + (int64_t)n < run.published ? run.delivered + (int64_t)n : run.published;
+	if (run.delivered > from) {
+		bus_missed(guild.bus, loop, from);
+		/* More of it before the note has run. */
+		bus_missed(guild.bus, loop, from + 1);
+		loop_turn(loop, 0);
+	}
+}
+
 static void subscribe(unsigned bits, bool with_after, int64_t after, int64_t epoch)
 {
 	struct topic_name names[TOPICS];
@@ -342,7 +355,7 @@ static void a_full_hold_loses_and_repeats_nothing(void **state)
 
 static void step(void)
 {
-	switch (chance(12)) {
+	switch (chance(13)) {
 	case 0:
 		subscribe(1u << chance(TOPICS) | 1u << chance(TOPICS), chance(2) == 0, (int64_t)chance((uint64_t)run.published + 1), 0);
 		break;
@@ -363,11 +376,51 @@ static void step(void)
 	case 4:
 		(void)reader_turn(guild.readers, 0);
 		break;
+	case 5:
+		lose(1 + chance(chance(10) == 0 ? 4500 : 20));
+		break;
 	default:
 		publish();
 		deliver_one();
 		go_on();
 	}
+}
+
+/* What a loop misses for want of memory is read again, in its place. */
+static void what_is_missed_comes_once(void **state)
+{
+	(void)state;
+	run_begin(1000);
+	subscribe(63, false, 0, 0);
+	for (int i = 0; i < 300; i++) {
+		publish();
+		if (i % 7 == 0) {
+			lose(5);
+		} else if (chance(3) != 0) {
+			deliver_one();
+		}
+		if (chance(4) == 0) {
+			go_on();
+		}
+	}
+	run_end();
+	assert_true(run.in_order);
+	assert_int_equal(run.broken, 0);
+}
+
+/* Which frames and plain events are missing nobody can say. */
+static void who_misses_what_is_not_kept_is_sent_away(void **state)
+{
+	(void)state;
+	run_begin(0);
+	subscribe(1, false, 0, 0);
+	run.feed.subscriber.missed(&run.feed.subscriber, INT64_MAX, false);
+	assert_int_equal(run.broken, 0);
+	run.feed.subscriber.missed(&run.feed.subscriber, INT64_MAX, true);
+	assert_int_equal(run.broken, 1);
+	assert_true(run.feed.dead);
+	feed_fini(&run.feed);
+	bus_history_destroy(&guild.history);
 }
 
 /* AC-173 */
@@ -609,6 +662,8 @@ int main(void)
 		cmocka_unit_test(another_epoch_is_a_gap),
 		cmocka_unit_test(own_epoch_is_none),
 		cmocka_unit_test(a_full_hold_loses_and_repeats_nothing),
+		cmocka_unit_test(what_is_missed_comes_once),
+		cmocka_unit_test(who_misses_what_is_not_kept_is_sent_away),
 		cmocka_unit_test(whatever_happens_each_event_comes_once),
 		cmocka_unit_test(who_leaves_gets_nothing_more),
 		cmocka_unit_test(a_listener_that_fails_disturbs_nobody),

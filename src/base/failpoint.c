@@ -3,13 +3,15 @@
  *
  * The counters are the one mutable global here: a test names the n-th passing of a point in the whole process.
  */
-#include "db/writer.h"
+#include "base/failpoint.h"
 
 #ifdef GUILD_FAILPOINTS
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/str.h"
 
 #define POINTS_MAX 16
 
