@@ -37,13 +37,16 @@ static int decide_batch(const struct policy *policy, unsigned from)
 int main(int argc, char **argv)
 {
 	unsigned rounds = (unsigned)option_number(argc, argv, "rounds", 100000);
-	struct policy *policy;
+	struct policy_options options = {.unknown_level = POLICY_UNKNOWN_LEVEL};
+	struct snap_domain *snap;
+	struct policy_set *set;
 	struct samples samples;
 	int64_t allowed = 0;
 	samples_init(&samples, rounds);
-	if (policy_create(POLICY_UNKNOWN_LEVEL, &policy) != ERR_OK) {
+	if (snap_domain_create(&snap) != ERR_OK || policy_set_create(env_real(), snap, &options, &set) != ERR_OK) {
 		die("no policy");
 	}
+	const struct policy *policy = policy_get(set, 1);
 	for (unsigned i = 0; i < 1000; i++) {
 		allowed += decide_batch(policy, i);
 	}
@@ -59,6 +62,7 @@ int main(int argc, char **argv)
 	printf("{\"decisions\":%lld,\"mean_ns\":%.1f,\"p50_ns\":%.1f,\"p99_ns\":%.1f,\"allocations\":%llu,\"allowed\":%lld}\n",
 	       (long long)rounds * BATCH, mean, samples_us(&samples, 0.5) * 1000 / BATCH, samples_us(&samples, 0.99) * 1000 / BATCH,
 	       (unsigned long long)allocations, (long long)allowed);
-	policy_destroy(&policy);
+	policy_set_destroy(&set);
+	snap_domain_destroy(&snap);
 	return allocations != 0;
 }

@@ -13,6 +13,7 @@ struct agent_command {
 	struct change change; /* first */
 	struct registry *registry;
 	struct agent_edit edit;
+	struct run_stop *stop; /* NULL: no run is ended */
 };
 
 struct token_command {
@@ -27,6 +28,7 @@ struct token_command {
 
 static enum err create_apply(struct command *command, struct db *db);
 static enum err update_apply(struct command *command, struct db *db);
+static void stop_end(struct agent_command *command, bool done);
 static void edit_finish(struct command *command);
 static enum err token_apply(struct command *command, struct db *db);
 static void token_finish(struct command *command);
@@ -287,12 +289,29 @@ void agent_edit_start(
 	if (command == NULL) {
 		return;
 	}
+	bool stops = edit->cancel && guild->runs != NULL;
 	command->registry = guild->registry;
 	command->edit = *edit;
 	command->edit.to.revision = edit->from != NULL ? edit->from->revision + 1 : 1;
-	enum err err = to_keep(&request->arena, &command->edit.to) ? edit_prepare(command) : ERR_LIMIT;
+	command->stop = stops ? guild->runs->stop_make(guild) : NULL;
+	enum err err = to_keep(&request->arena, &command->edit.to) && (!stops || command->stop != NULL) ? edit_prepare(command) : ERR_LIMIT;
 	command->edit.from = NULL;
-	change_submit(&command->change, err);
+	err = err == ERR_OK ? command_submit(&command->change.command, false) : err;
+	if (err != ERR_OK) {
+		stop_end(command, false);
+		http_reply_error(request, err, NULL);
+	}
+}
+
+/* Sent once the change is on disk, so that whatever begins behind it was decided on that. */
+static void stop_end(struct agent_command *command, bool done)
+{
+	struct guild *guild = command->change.guild;
+	if (command->stop != NULL && done) {
+		guild->runs->stop_send(&command->stop, command->edit.to.workspace, command->edit.to.id, "its agent was stopped");
+	} else if (command->stop != NULL) {
+		guild->runs->stop_free(&command->stop);
+	}
 }
 
 static enum err create_apply(struct command *command, struct db *db)
@@ -359,6 +378,7 @@ static void edit_finish(struct command *base)
 {
 	struct agent_command *command = (struct agent_command *)base;
 	struct http_request *request = command->change.request;
+	stop_end(command, base->result == ERR_OK);
 	if (base->result == ERR_AGAIN && command->edit.tries < TRIES_MAX) {
 		command->edit.again(request, command->change.guild, command->edit.tries + 1);
 		return;

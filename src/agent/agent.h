@@ -50,6 +50,8 @@ const struct agent *registry_system_default(struct registry *registry, int64_t w
 const struct agent *registry_workspace_default(struct registry *registry, int64_t workspace);
 /* The writer's authoritative record (with the changes of the open transaction). Writer's thread only. */
 const struct agent *registry_writer_get(struct registry *registry, int64_t id);
+/* Rises when an agent is archived, or changed when it is. Any thread. */
+int64_t registry_archived(const struct registry *registry);
 /* In apply: moves confidence by delta_e4 (clamped), demotes one level when it fell below its floor (never promotes, revision changes only
  * with maturity). *demoted says whether; system agents are never demoted. */
 enum err agent_confidence_move(struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted) MUST_USE;

@@ -39,6 +39,10 @@ static const struct http_member list_query[] = {
 	{"lifecycle", HTTP_STRING, false, 0, 0, lifecycle_words, "only those in this state"},
 	{.name = NULL},
 };
+static const struct http_member cancel_query[] = {
+	{"cancel", HTTP_BOOL, false, 0, 0, NULL, "true: its runs are cancelled too"},
+	{.name = NULL},
+};
 static const struct http_member reason_members[] = {
 	{"reason", HTTP_STRING, true, 1, 1000, NULL, "why; kept in the audit log"},
 	{.name = NULL},
@@ -203,15 +207,38 @@ static void handle_patch(struct http_request *request, void *ctx)
 	patch_try(request, ctx, 0);
 }
 
+/* Runs that it has under way. False: there is no memory for that. */
+static bool runs_end(struct guild *guild, const struct agent *agent)
+{
+	if (guild->runs == NULL) {
+		return true;
+	}
+	struct run_stop *stop = guild->runs->stop_make(guild);
+	if (stop == NULL) {
+		return false;
+	}
+	guild->runs->stop_send(&stop, agent->workspace, agent->id, "its agent was stopped");
+	return true;
+}
+
 static void lifecycle_change(
 	struct http_request *request, struct guild *guild, enum lifecycle to, const struct agent_edit *base)
 {
 	const struct agent *agent = path_agent_to_change(guild, request);
+	bool cancel = false;
+	struct str word;
 	if (agent == NULL) {
 		return;
 	}
+	if (to != LIFECYCLE_ACTIVE && http_query_str(request, "cancel", &word)) {
+		cancel = str_eq(word, STR("true"));
+	}
 	if (agent->lifecycle == to) {
-		agent_reply(guild, request, agent);
+		if (cancel && !runs_end(guild, agent)) {
+			http_reply_error(request, ERR_MEMORY, NULL);
+		} else {
+			agent_reply(guild, request, agent);
+		}
 		return;
 	}
 	if (!lifecycle_may_follow(agent->lifecycle, to)) {
@@ -224,6 +251,7 @@ static void lifecycle_change(
 	edit.from = agent;
 	edit.to = *agent;
 	edit.to.lifecycle = to;
+	edit.cancel = cancel;
 	edit.reply_status = 200;
 	agent_edit_start(guild, request, &agent_lifecycle_row, &edit);
 }
@@ -340,12 +368,12 @@ const struct http_route agent_routes[] = {
 		"Changes an agent; If-Match names the revision it is based on.", patch_members, NULL, "agent", 200,
 		handle_patch},
 	{HTTP1_POST, "/v1/agents/{id}/pause", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Pauses an agent: it is blocked until resumed.",
-		NULL, NULL, "agent", 200, handle_pause},
+		NULL, cancel_query, "agent", 200, handle_pause},
 	{HTTP1_POST, "/v1/agents/{id}/resume", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Makes a paused or stopped agent active.", NULL,
 		NULL, "agent", 200, handle_resume},
-	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Stops an agent.", NULL, NULL, "agent", 200,
+	{HTTP1_POST, "/v1/agents/{id}/stop", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Stops an agent.", NULL, cancel_query, "agent", 200,
 		handle_stop},
-	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Archives an agent for good.", NULL, NULL,
+	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Archives an agent for good.", NULL, cancel_query,
 		"agent", 200, handle_archive},
 	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, SCOPE_ADMIN, 0, "grant",
 		"Promotes an agent by one level, as an admin's override.", reason_members, NULL, "agent", 200, handle_promote},

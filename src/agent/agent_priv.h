@@ -42,6 +42,7 @@ struct agent_edit {
 	bool handle_given; /* of a new one; else to.handle is made from the name */
 	bool if_match;     /* the client named the revision: another one is a conflict */
 	struct str reason; /* of a promotion or demotion; at NULL: none */
+	bool cancel;       /* its runs end, waiting ones too */
 	bool lift;         /* confidence is lifted to the level's least */
 	int reply_status;
 	void (*again)(struct http_request *request, void *ctx, unsigned tries); /* begins anew on the newest record */

@@ -29,6 +29,7 @@ struct registry {
 	struct overlay agents;     /* id -> struct agent */
 	struct overlay handles;    /* hash of workspace and handle -> struct handle_entry */
 	struct overlay workspaces; /* id -> struct workspace_entry */
+	_Atomic int64_t archived;
 };
 
 struct load {
@@ -170,6 +171,11 @@ enum err registry_put(struct registry *registry, const struct agent *agent)
 	return err;
 }
 
+int64_t registry_archived(const struct registry *registry)
+{
+	return atomic_load(&registry->archived);
+}
+
 enum err agent_confidence_move(
 	struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted)
 {
@@ -293,6 +299,10 @@ static void overlays_undo_to(void *ctx, size_t mark)
 static void overlays_committed(void *ctx)
 {
 	struct registry *registry = ctx;
+	for (size_t i = 0; i < registry->agents.pending_count; i++) {
+		const struct agent *agent = registry->agents.pending[i].value;
+		atomic_fetch_add(&registry->archived, agent != NULL && agent->lifecycle == LIFECYCLE_ARCHIVED);
+	}
 	overlay_commit(&registry->agents);
 	overlay_commit(&registry->handles);
 	overlay_commit(&registry->workspaces);

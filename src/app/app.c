@@ -30,7 +30,8 @@
 #define DETAIL_BYTES 256
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
-static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, approval_routes, identity_routes,
+static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, policy_routes, approval_routes,
+							 identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes, social_reaction_routes, social_message_routes,
 							 social_feed_routes,
@@ -204,12 +205,19 @@ static enum err step_notary(struct guild *guild, char *detail)
 	return audit_notary_create(&options, &guild->notary, detail);
 }
 
+static enum err step_policy(struct guild *guild)
+{
+	struct policy_options options = {.unknown_level = (int)config_number(guild->config, CONFIG_governance_unknown_level),
+					 .off = config_is(guild->config, CONFIG_governance_mode, STR("off"))};
+	return policy_set_create(guild->env, guild->snap, &options, &guild->policies);
+}
+
 static enum err step_store(struct guild *guild, char *detail)
 {
 	struct app *app = guild->app;
 	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
-	err = err == ERR_OK ? policy_create((int)config_number(guild->config, CONFIG_governance_unknown_level), &guild->policy) : err;
+	err = err == ERR_OK ? step_policy(guild) : err;
 	err = err == ERR_OK ? approval_create(guild, config_number(guild->config, CONFIG_governance_approval_ttl), &guild->approvals) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
 	err = err == ERR_OK ? social_create(guild, &guild->social) : err;
@@ -218,10 +226,10 @@ static enum err step_store(struct guild *guild, char *detail)
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[4 + SOCIAL_OVERLAYS + 1] = {
-		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota),
+	struct command_overlay overlays[5 + SOCIAL_OVERLAYS + 1] = {
+		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), policy_set_overlay(guild->policies),
 		{.ctx = guild, .mark = notary_mark, .undo_to = notary_undo_to, .committed = notary_committed}};
-	social_overlays(guild->social, &overlays[4]);
+	social_overlays(guild->social, &overlays[5]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,
@@ -331,6 +339,7 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail)
 	err = err == ERR_OK ? social_load(guild->social, db) : err;
 	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token_write, &place, token) : err;
 	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;
+	err = err == ERR_OK ? policy_set_load(guild->policies, guild) : err;
 	if (err == ERR_OK && token[0] != 0) {
 		snprintf(token_out, 64, "%s", token);
 	}
@@ -500,12 +509,13 @@ static enum err recheck(void *ctx, const struct command *command)
 {
 	struct guild *guild = ctx;
 	const struct agent *agent = registry_writer_get(guild->registry, command->mark.agent);
-	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_version(guild->policy) == command->mark.policy_version) {
+	const struct policy *policy = policy_writer_get(guild->policies, command->caller.workspace);
+	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_holds(policy, command->mark.policy_revision)) {
 		return ERR_OK;
 	}
-	struct decide_input input = {.agent = agent_standing_of(agent)};
+	struct decide_input input;
 	struct decision decision;
-	if (policy_level(guild->policy, str_of(command->row->action), &input.level) != ERR_OK) {
+	if (decide_input_of(policy, agent, str_of(command->row->action), &input) != ERR_OK) {
 		return ERR_INTERNAL;
 	}
 	decide(&input, &decision);

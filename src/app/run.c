@@ -244,7 +244,7 @@ void app_destroy(struct guild **guild_at)
 	quota_destroy(&guild->quota);
 	idempotency_destroy(&guild->idempotency);
 	approval_destroy(&guild->approvals);
-	policy_destroy(&guild->policy);
+	policy_set_destroy(&guild->policies);
 	social_destroy(&guild->social);
 	registry_destroy(&guild->registry);
 	identity_destroy(&guild->identity);

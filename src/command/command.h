@@ -43,7 +43,7 @@ struct command_row {
 struct command_mark {
 	int64_t agent;
 	int64_t agent_revision;
-	int64_t policy_version;
+	int64_t policy_revision;
 };
 
 #define COMMAND_ROWS_MAX 4

@@ -17,7 +17,7 @@
 
 struct identity;
 struct registry;
-struct policy;
+struct policy_set;
 struct approvals;
 struct quota;
 struct idempotency;
@@ -50,6 +50,16 @@ struct guild_settings {
 	struct str allowed_emails;           /* addresses and @domains that are not redacted, separated by commas */
 };
 
+/* Ends runs on every loop. Made before a commit, so that it cannot fail after it; sent, which consumes it, or freed. */
+struct guild;
+struct run_stop;
+struct guild_runs {
+	struct run_stop *(*stop_make)(struct guild *guild);
+	/* Those of that agent (0: any) in that workspace, waiting ones too. reason is static. */
+	void (*stop_send)(struct run_stop **stop, int64_t workspace, int64_t agent, const char *reason);
+	void (*stop_free)(struct run_stop **stop);
+};
+
 struct guild {
 	const struct env *env;
 	const struct config *config;         /* for app/ and cli/ alone */
@@ -69,7 +79,7 @@ struct guild {
 	struct audit_notary *notary;         /* NULL: nobody signs */
 	struct identity *identity;
 	struct registry *registry;
-	struct policy *policy;
+	struct policy_set *policies;
 	struct approvals *approvals;
 	struct quota *quota;                 /* NULL: there are none */
 	struct idempotency *idempotency;
@@ -77,6 +87,7 @@ struct guild {
 	void (*run_again)(struct guild *guild, struct http_request *request, int64_t execution);
 	/* The same for what only its audit entry tells of; set by approval_create. False: the entry is of another kind, or of a refusal. */
 	bool (*entry_again)(struct http_request *request, struct str entry, struct str audit_id);
+	const struct guild_runs *runs;       /* set by the engine; NULL: nothing runs */
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;

@@ -27,6 +27,7 @@ enum err engine_create(struct guild *guild, struct engine **out)
 	}
 	engine->guild = guild;
 	guild->run_again = execution_run_again;
+	guild->runs = &execution_runs;
 	external_init(engine);
 	engine->shard_count = guild->loop_count;
 	engine->shards = mem_alloc(engine->shard_count * sizeof(struct engine_shard));

@@ -161,6 +161,8 @@ struct cancel_request {
 };
 void execution_cancel(struct engine *engine, struct cancel_request *request);
 
+/* For guild->runs. */
+extern const struct guild_runs execution_runs;
 /* What runs the automatic answers of the social layer. */
 struct social_answerer execution_answerer(struct engine *engine);
 

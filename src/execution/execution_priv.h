@@ -107,7 +107,7 @@ struct execution {
 	bool reading;                /* the reader has it, and the arena with it */
 	const char *action;
 	struct decision decision;
-	int64_t agent_id, agent_revision;
+	int64_t agent_id, agent_revision, policy_revision;
 	enum agent_kind agent_kind;
 	struct str agent_name, agent_prompt, agent_provider, agent_model;
 	char *agent_name_kept;       /* outlives the arena, for the kept stream */

@@ -297,10 +297,12 @@ static void resolve_step(struct execution *execution)
 
 static enum err agent_take(struct execution *execution, const struct agent *agent)
 {
-	struct decide_input input = {.agent = agent_standing_of(agent)};
-	if (policy_level(execution->guild->policy, str_of(execution->action), &input.level) != ERR_OK) {
+	const struct policy *policy = policy_get(execution->guild->policies, execution->caller.workspace);
+	struct decide_input input;
+	if (decide_input_of(policy, agent, str_of(execution->action), &input) != ERR_OK) {
 		return ERR_INTERNAL;
 	}
+	execution->policy_revision = policy_revision(policy);
 	decide(&input, &execution->decision);
 	if (agent == NULL) {
 		execution->agent_name = execution->wanted_agent.at != NULL ? execution->wanted_agent : STR("agent");
@@ -553,7 +555,7 @@ void flow_dequeue(struct execution *execution)
 	}
 	execution->deadline_mono_us = loop_now_us(execution->shard->loop) + guild->settings.total_timeout_us;
 	const struct agent *agent = registry_get(guild->registry, execution->agent_id);
-	struct decide_input input = {.agent = agent_standing_of(agent), .level = execution->decision.level};
+	struct decide_input input;
 	execution->promoted = true;
 	if (execution->postponed) {
 		execution->postponed = false;
@@ -561,6 +563,10 @@ void flow_dequeue(struct execution *execution)
 	}
 	if (execution->shard->drained) {
 		flow_stop(execution, ERR_INTERRUPTED, "server stops", false);
+		return;
+	}
+	if (decide_input_of(policy_get(guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) != ERR_OK) {
+		flow_end(execution, ERR_INTERNAL, "no such action");
 		return;
 	}
 	decide(&input, &execution->decision);

@@ -155,7 +155,7 @@ enum err record_submit(struct execution *execution)
 	record->execution = execution;
 	execution->idem.execution = execution->id;
 	record->base.idem = execution->has_idem ? &execution->idem : NULL;
-	record->base.mark = (struct command_mark){execution->agent_id, execution->agent_revision, policy_version(guild->policy)};
+	record->base.mark = (struct command_mark){execution->agent_id, execution->agent_revision, execution->policy_revision};
 	enum err err = entry_make(execution, false, STR_NONE, ERR_OK, &execution->opening_entry);
 	if (err != ERR_OK) {
 		return err;
@@ -261,7 +261,7 @@ static enum err record_deny(struct command *command, struct db *db, enum err why
 	struct record_command *record = (struct record_command *)command;
 	struct execution *execution = record->execution;
 	const struct agent *agent = registry_writer_get(execution->guild->registry, execution->agent_id);
-	struct decide_input input = {.agent = agent_standing_of(agent), .level = execution->decision.level};
+	struct decide_input input;
 	struct log_row row = {.kinds = LOG_AUDIT,
 			      .workspace = execution->caller.workspace,
 			      .principal = execution->caller.principal,
@@ -269,6 +269,10 @@ static enum err record_deny(struct command *command, struct db *db, enum err why
 			      .action = str_of(execution->action),
 			      .outcome = OUTCOME_FAILED};
 	record->denied = true;
+	if (decide_input_of(policy_writer_get(execution->guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) !=
+	    ERR_OK) {
+		return ERR_INTERNAL;
+	}
 	decide(&input, &execution->decision);
 	enum err err = entry_make(execution, true, flow_reason(execution, &execution->arena), why, &row.entry);
 	return err != ERR_OK ? err : command_log(command, db, &row);

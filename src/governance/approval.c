@@ -1,7 +1,8 @@
-/* approval.c - a human's decision on an approval, and the clock's. */
+/* approval.c - a human's decision on an approval, and the server's: what has expired, and what waits for nothing any more. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "governance/approval_priv.h"
+#include "governance/policy_priv.h"
 #include "identity/identity.h"
 
 enum { TICK_US = 1000000, SWEEP_ARENA_BYTES = 1 << 20 };
@@ -34,7 +35,7 @@ static void tick(struct loop_timer *timer, struct loop *loop);
 
 static const struct command_row approve_row = {"approval_approve", "approve", verdict_apply, NULL, verdict_finish};
 static const struct command_row reject_row = {"approval_reject", "approve", verdict_apply, NULL, verdict_finish};
-static const struct command_row sweep_row = {"approval_expire", "approve", sweep_apply, NULL, sweep_finish};
+static const struct command_row sweep_row = {"approval_sweep", "approve", sweep_apply, NULL, sweep_finish};
 
 /* ---- a human's ---- */
 
@@ -106,14 +107,15 @@ static enum err verdict_apply(struct command *base, struct db *db)
 		return change_refuse(change, db, ERR_PERMISSION, STR("Whoever asked for an approval does not decide it."));
 	}
 	approval->status = approval_status_at(approval, now_us);
+	bool other_table = approval->policy_version != policy_version(policy_writer_get(change->guild->policies, approval->workspace));
+	if (other_table && (approval->status == APPROVAL_CANCELLED || (approval->status == APPROVAL_PENDING && command->approve))) {
+		return change_refuse(change, db, ERR_APPROVAL_MISMATCH, STR("The policy has changed since; the action has to be asked for again."));
+	}
 	if (approval->status == APPROVAL_EXPIRED || approval->status == APPROVAL_CANCELLED) {
 		return change_refuse(change, db, ERR_APPROVAL_EXPIRED, STR_NONE);
 	}
 	if (approval->status != APPROVAL_PENDING) {
 		return verdict_write(command, db, false);
-	}
-	if (command->approve && approval->policy_version != policy_version(change->guild->policy)) {
-		return change_refuse(change, db, ERR_APPROVAL_MISMATCH, STR("The policy has changed since; the action has to be asked for again."));
 	}
 	approval->status = command->approve ? APPROVAL_APPROVED : APPROVAL_REJECTED;
 	approval->decided_by = base->caller.principal;
@@ -149,6 +151,7 @@ enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals *
 	guild->entry_again = enforce_again;
 	approvals->ttl_us = ttl_us;
 	atomic_init(&approvals->next_expiry_us, INT64_MAX);
+	atomic_init(&approvals->stale, true);
 	approvals->timer.run = tick;
 	*out = approvals;
 	return ERR_OK;
@@ -181,6 +184,11 @@ void approval_expiry_note(struct approvals *approvals, int64_t expires_at_us)
 	}
 }
 
+void approval_stale_note(struct approvals *approvals)
+{
+	atomic_store(&approvals->stale, true);
+}
+
 static void start_run(struct loop_note *loop_note, struct loop *loop)
 {
 	struct start_note *note = container_of(loop_note, struct start_note, note);
@@ -211,6 +219,7 @@ static void sweep(struct approvals *approvals, struct loop *loop)
 		command->change.command.arena = &command->arena;
 		/* Rows that are made from now on lower it again. */
 		atomic_store(&approvals->next_expiry_us, INT64_MAX);
+		atomic_store(&approvals->stale, false);
 		err = command_submit(&command->change.command, false);
 	}
 	approvals->sweeping = err == ERR_OK;
@@ -220,13 +229,24 @@ static void sweep(struct approvals *approvals, struct loop *loop)
 	}
 }
 
+/* What makes approvals pointless was noted, or has happened to agents. */
+static bool stale_look(struct approvals *approvals)
+{
+	int64_t archived = registry_archived(approvals->guild->registry);
+	bool stale = atomic_load(&approvals->stale) || archived != approvals->archived;
+	approvals->archived = archived;
+	return stale;
+}
+
 static void tick(struct loop_timer *timer, struct loop *loop)
 {
 	struct approvals *approvals = container_of(timer, struct approvals, timer);
 	if (atomic_load(&approvals->guild->stopping)) {
 		return;
 	}
-	if (!approvals->sweeping && env_wall_us(approvals->guild->env) >= atomic_load(&approvals->next_expiry_us)) {
+	policy_clock(approvals->guild, loop);
+	bool due = env_wall_us(approvals->guild->env) >= atomic_load(&approvals->next_expiry_us);
+	if (!approvals->sweeping && (stale_look(approvals) || due)) {
 		sweep(approvals, loop);
 	}
 	if (loop_timer_set(loop, timer, loop_now_us(loop) + TICK_US) != ERR_OK) {
@@ -234,7 +254,7 @@ static void tick(struct loop_timer *timer, struct loop *loop)
 	}
 }
 
-static enum err expire_one(struct sweep_command *command, struct db *db, struct approval *approval)
+static enum err end_one(struct sweep_command *command, struct db *db, struct approval *approval, enum approval_status status)
 {
 	struct change *change = &command->change;
 	struct guild *guild = change->guild;
@@ -245,12 +265,13 @@ static enum err expire_one(struct sweep_command *command, struct db *db, struct 
 	struct change_what what = {.agent = approval->agent,
 		.agent_name = agent != NULL ? agent->name : STR(""),
 		.change = arena_format(change->command.arena,
-			"{\"approval_id\":\"%s\",\"new\":{\"status\":\"expired\"},\"old\":{\"status\":\"%.*s\"}}", id.text, STR_FMT(was))};
+			"{\"approval_id\":\"%s\",\"new\":{\"status\":\"%.*s\"},\"old\":{\"status\":\"%.*s\"}}", id.text,
+			STR_FMT(approval_status_word(status)), STR_FMT(was))};
 	change->row = (struct log_row){0};
-	approval->status = APPROVAL_EXPIRED;
+	approval->status = status;
 	enum err err = what.change.at != NULL ? change_audit(change, &what) : ERR_LIMIT;
 	err = err == ERR_OK ? approval_event(guild, change->command.arena, approval, STR("approval_decided"), &change->row) : err;
-	err = err == ERR_OK ? approval_row_expire(db, approval->id) : err;
+	err = err == ERR_OK ? approval_row_end(db, approval->id, status) : err;
 	return err == ERR_OK ? change_log(change, db) : err;
 }
 
@@ -262,15 +283,20 @@ static enum err sweep_apply(struct command *base, struct db *db)
 	enum err err = ERR_OK;
 	command->more = false;
 	for (int i = 0; i < COMMAND_ROWS_MAX && err == ERR_OK; i++) {
-		err = approval_first_open(db, base->arena, &approval);
+		enum approval_status status = APPROVAL_CANCELLED;
+		err = approval_first_stale(db, base->arena, &approval);
+		if (err == ERR_NOT_FOUND) {
+			status = APPROVAL_EXPIRED;
+			err = approval_first_open(db, base->arena, &approval);
+		}
 		if (err == ERR_NOT_FOUND) {
 			return ERR_OK;
 		}
-		if (err == ERR_OK && approval.expires_at_us > command_now_us(base)) {
+		if (err == ERR_OK && status == APPROVAL_EXPIRED && approval.expires_at_us > command_now_us(base)) {
 			approval_expiry_note(command->change.guild->approvals, approval.expires_at_us);
 			return ERR_OK;
 		}
-		err = err == ERR_OK ? expire_one(command, db, &approval) : err;
+		err = err == ERR_OK ? end_one(command, db, &approval, status) : err;
 	}
 	command->more = true;
 	return err;

@@ -75,7 +75,8 @@ static void handle_enforce(struct http_request *request, void *ctx)
 	struct enforce_input input = {.priority = APPROVAL_MEDIUM};
 	struct action_level level;
 	struct str word;
-	if (!http_body_str(request, "action", &input.action) || policy_level(guild->policy, input.action, &level) != ERR_OK) {
+	const struct policy *policy = policy_get(guild->policies, request->caller.workspace);
+	if (!http_body_str(request, "action", &input.action) || policy_level(policy, input.action, &level) != ERR_OK) {
 		http_reply_invalid(request, "/action", "An action has 1 to 128 bytes.");
 		return;
 	}

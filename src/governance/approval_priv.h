@@ -9,6 +9,8 @@
  *   pending -> approved -> consumed        by a human; by the agent, once
  *   pending -> rejected                    by a human
  *   pending, approved -> expired           by the clock: whoever looks sees it at once, the row follows
+ *   pending, approved -> cancelled         by the server, within a second: the action table is of another version, so that it fits nothing any more
+ *   pending -> cancelled                   likewise: its agent was archived
  */
 #ifndef GUILD_GOVERNANCE_APPROVAL_PRIV_H
 #define GUILD_GOVERNANCE_APPROVAL_PRIV_H
@@ -39,7 +41,9 @@ struct approvals {
 	int64_t ttl_us;
 	_Atomic int64_t next_expiry_us; /* no row expires before; INT64_MAX: none is open. Any thread lowers it */
 	_Atomic int waits;              /* long-polls under way, of all loops */
-	struct loop_timer timer;        /* the rest: on the first loop */
+	_Atomic bool stale;             /* some may wait for nothing. Any thread sets it */
+	int64_t archived;               /* agents archived when that was last looked at. The rest: on the first loop */
+	struct loop_timer timer;
 	bool sweeping;
 };
 
@@ -74,11 +78,14 @@ enum err approval_by_hash(struct db *db, struct arena *arena, struct str hash, s
 /* Compare and set: ERR_CONFLICT when its status is not the one it starts from. */
 enum err approval_row_decide(struct db *db, const struct approval *approval) MUST_USE;
 enum err approval_row_consume(struct db *db, int64_t id, int64_t now_us) MUST_USE;
-enum err approval_row_expire(struct db *db, int64_t id) MUST_USE;
+/* Expired or cancelled. */
+enum err approval_row_end(struct db *db, int64_t id, enum approval_status status) MUST_USE;
 /* Up to limit are counted. */
 enum err approval_waiting_count(struct db *db, int64_t agent, int64_t limit, int64_t *count) MUST_USE;
 /* The open one that expires first. ERR_NOT_FOUND: none is open. */
 enum err approval_first_open(struct db *db, struct arena *arena, struct approval *out) MUST_USE;
+/* An open one of an earlier version of its workspace's table, or a pending one of an archived agent. ERR_NOT_FOUND: there is none. */
+enum err approval_first_stale(struct db *db, struct arena *arena, struct approval *out) MUST_USE;
 /* Newest first, with id < before, at most limit; false from fn ends early. */
 typedef bool approval_row_fn(const struct approval *approval, void *arg);
 enum err approval_rows(struct db *db, int64_t workspace, int64_t before, int64_t limit, approval_row_fn *fn, void *arg) MUST_USE;
@@ -100,6 +107,8 @@ bool enforce_again(struct http_request *request, struct str entry, struct str au
 void approval_decide_start(struct guild *guild, struct http_request *request, int64_t id, bool approve, struct str note);
 /* Any thread: a row that expires then was made. */
 void approval_expiry_note(struct approvals *approvals, int64_t expires_at_us);
+/* Any thread: a table has changed. */
+void approval_stale_note(struct approvals *approvals);
 
 /* ---- approval_wait.c ---- */
 

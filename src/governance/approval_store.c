@@ -37,7 +37,13 @@ static const struct db_sql sql_first_open = {
 static const struct db_sql sql_decide = {
 	"UPDATE approval SET status = ?2, decided_by = ?3, decided_at = ?4, note = ?5 WHERE id = ?1 AND status = 1"};
 static const struct db_sql sql_consume = {"UPDATE approval SET status = 3, consumed_at = ?2 WHERE id = ?1 AND status = 2"};
-static const struct db_sql sql_expire = {"UPDATE approval SET status = 5 WHERE id = ?1 AND status <= 2"};
+static const struct db_sql sql_end = {"UPDATE approval SET status = ?2 WHERE id = ?1 AND status <= 2"};
+static const struct db_sql sql_first_stale = {
+	"SELECT " APPROVAL_COLUMNS " FROM approval WHERE id = (SELECT a.id FROM policy_state AS p JOIN approval AS a "
+	"ON a.workspace = p.workspace AND a.policy_version < p.version WHERE a.status <= 2 LIMIT 1)"};
+static const struct db_sql sql_first_homeless = {
+	"SELECT " APPROVAL_COLUMNS " FROM approval WHERE id = (SELECT a.id FROM approval AS a JOIN agent AS g ON g.id = a.agent "
+	"WHERE a.status = 1 AND g.lifecycle = 4 LIMIT 1)"};
 static const struct db_sql sql_count = {
 	"SELECT count(*) FROM (SELECT id FROM approval WHERE agent = ?1 AND status = 1 LIMIT ?2) AS waiting"};
 static const struct db_sql sql_rows = {
@@ -88,6 +94,12 @@ enum err approval_first_open(struct db *db, struct arena *arena, struct approval
 	return one(db_use(db, &sql_first_open), arena, out);
 }
 
+enum err approval_first_stale(struct db *db, struct arena *arena, struct approval *out)
+{
+	enum err err = one(db_use(db, &sql_first_stale), arena, out);
+	return err == ERR_NOT_FOUND ? one(db_use(db, &sql_first_homeless), arena, out) : err;
+}
+
 static enum err run_one(struct db *db, struct db_stmt *stmt)
 {
 	enum err err = db_run(stmt);
@@ -113,10 +125,11 @@ enum err approval_row_consume(struct db *db, int64_t id, int64_t now_us)
 	return run_one(db, stmt);
 }
 
-enum err approval_row_expire(struct db *db, int64_t id)
+enum err approval_row_end(struct db *db, int64_t id, enum approval_status status)
 {
-	struct db_stmt *stmt = db_use(db, &sql_expire);
+	struct db_stmt *stmt = db_use(db, &sql_end);
 	db_bind_int(stmt, 1, id);
+	db_bind_int(stmt, 2, status);
 	return run_one(db, stmt);
 }
 

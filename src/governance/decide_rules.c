@@ -15,10 +15,27 @@ struct agent_standing agent_standing_of(const struct agent *agent)
 		.revision = agent->revision};
 }
 
+static bool approval_due(const struct decide_input *input)
+{
+	return input->agent.maturity == MATURITY_SUPERVISED && input->level.complexity >= 3;
+}
+
 /* Asked for or due, also where something else blocks the action anyway. */
 static bool needs_approval(const struct decide_input *input)
 {
-	return input->require_approval || (input->agent.maturity == MATURITY_SUPERVISED && input->level.complexity >= 3);
+	return input->require_approval || (approval_due(input) && input->exception != EXCEPTION_OFF);
+}
+
+static bool too_young(const struct decide_input *input)
+{
+	return (int)input->agent.maturity < input->level.complexity;
+}
+
+/* Is the exception in force the reason that it may? */
+static bool excepted(const struct decide_input *input)
+{
+	bool approval_left_out = input->exception == EXCEPTION_OFF && approval_due(input) && !input->require_approval;
+	return input->exception != EXCEPTION_NONE && (too_young(input) || approval_left_out);
 }
 
 static enum decision_status status_of(const struct decide_input *input)
@@ -27,10 +44,10 @@ static enum decision_status status_of(const struct decide_input *input)
 	if (!agent->known) {
 		return DECISION_NOT_FOUND;
 	}
-	if (agent->lifecycle != LIFECYCLE_ACTIVE) {
+	if (agent->lifecycle != LIFECYCLE_ACTIVE || input->stopped) {
 		return DECISION_LIFECYCLE;
 	}
-	if ((int)agent->maturity < input->level.complexity) {
+	if (too_young(input) && input->exception == EXCEPTION_NONE) {
 		return DECISION_MATURITY;
 	}
 	if (input->budget_exceeded) {
@@ -56,8 +73,13 @@ void decide(const struct decide_input *input, struct decision *out)
 		.status = status,
 		.action_complexity = input->level.complexity,
 		.required_maturity = (enum maturity)input->level.complexity,
+		.stopped = input->stopped,
+		.policy_version = input->policy_version,
 		.level = input->level,
 	};
+	if (out->allowed && excepted(input)) {
+		out->exception = input->exception;
+	}
 	if (input->agent.known) {
 		out->agent_maturity = input->agent.maturity;
 		out->agent_lifecycle = input->agent.lifecycle;
@@ -107,9 +129,15 @@ enum err decision_err(const struct decision *decision)
 	return ERR_GOVERNANCE;
 }
 
+static struct str exception_word(enum exception exception)
+{
+	return exception == EXCEPTION_EMERGENCY ? STR("emergency") : exception == EXCEPTION_OFF ? STR("mode_off") : STR_NONE;
+}
+
 void decision_rule_id(const struct decision *decision, struct buf *out)
 {
-	buf_put_str(out, decision_status_word(decision->status));
+	struct str exception = exception_word(decision->exception);
+	buf_put_str(out, exception.at != NULL ? exception : decision_status_word(decision->status));
 	buf_put_byte(out, ':');
 	buf_put_str(out, decision->level.rule);
 	buf_format(out, ":%d", decision->action_complexity);
@@ -131,8 +159,12 @@ static void why_put(const struct decision *decision, struct buf *out)
 		needed_put(decision, out);
 		break;
 	case DECISION_LIFECYCLE:
-		buf_put_str(out, STR("it is "));
-		buf_put_str(out, lifecycle_word(decision->agent_lifecycle));
+		if (decision->stopped) {
+			buf_put_str(out, STR("all agents of its workspace are stopped"));
+		} else {
+			buf_put_str(out, STR("it is "));
+			buf_put_str(out, lifecycle_word(decision->agent_lifecycle));
+		}
 		buf_put_str(out, STR(" (the action needs "));
 		needed_put(decision, out);
 		buf_put_byte(out, ')');
@@ -176,6 +208,11 @@ void decision_reason(const struct decision *decision, struct str agent_name, str
 	buf_put_str(out, action);
 	buf_put_str(out, decision->proceed ? STR("\", which needs ") : STR("\" once a human approved it; it needs "));
 	needed_put(decision, out);
+	if (decision->exception == EXCEPTION_EMERGENCY) {
+		buf_put_str(out, STR(": an emergency is declared"));
+	} else if (decision->exception == EXCEPTION_OFF) {
+		buf_put_str(out, STR(": governance is off"));
+	}
 	buf_put_byte(out, '.');
 }
 
@@ -204,6 +241,8 @@ void decision_json(const struct decision *decision, struct str agent_name, struc
 	json_put_str(out, STR("rule_id"), buf_str(&text));
 	json_put_str(out, STR("status_code"), decision_status_word(decision->status));
 	json_put_str(out, STR("action"), action);
+	json_put_int(out, STR("policy_version"), decision->policy_version);
+	json_put_str_or_null(out, STR("exception"), exception_word(decision->exception));
 	json_object_end(out);
 	buf_fini(&text);
 }

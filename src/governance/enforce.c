@@ -131,12 +131,13 @@ static enum err decide_now(struct enforce_command *command)
 	struct guild *guild = command->change.guild;
 	struct arena *arena = command->change.command.arena;
 	const struct agent *agent = registry_writer_get(guild->registry, command->input.agent);
-	struct decide_input input = {.agent = agent_standing_of(agent),
-		.require_approval = command->input.require_approval || command->input.approval != 0};
-	enum err err = policy_level(guild->policy, command->input.action, &input.level);
+	const struct policy *policy = policy_writer_get(guild->policies, command->change.command.caller.workspace);
+	struct decide_input input;
+	enum err err = decide_input_of(policy, agent, command->input.action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}
+	input.require_approval = command->input.require_approval || command->input.approval != 0;
 	decide(&input, &command->decision);
 	struct buf text;
 	buf_init(&text, REASON_BYTES_MAX);
@@ -159,7 +160,7 @@ static struct approval wanted(struct enforce_command *command)
 		.workspace = caller->workspace,
 		.agent = command->input.agent,
 		.requester = caller->principal,
-		.policy_version = policy_version(guild->policy),
+		.policy_version = command->decision.policy_version,
 		.requested_at_us = now_us,
 		.expires_at_us = now_us + guild->approvals->ttl_us,
 		.action = command->input.action,
@@ -195,7 +196,7 @@ static enum err approval_ask(struct enforce_command *command, struct db *db)
 		command->approval.id = 0;
 		return refuse(command, db, ERR_RATE_LIMITED, STR("Too many of this agent's requests wait for an approval."));
 	}
-	err = err == ERR_OK && found ? approval_row_expire(db, command->approval.id) : err;
+	err = err == ERR_OK && found ? approval_row_end(db, command->approval.id, APPROVAL_EXPIRED) : err;
 	command->approval = fresh;
 	err = err == ERR_OK ? approval_insert(db, &fresh) : err;
 	if (err == ERR_OK) {

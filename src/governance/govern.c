@@ -21,10 +21,10 @@ static struct str reason_of(struct arena *arena, const struct decision *decision
 	return reason;
 }
 
-static enum err decide_for(struct guild *guild, const struct agent *agent, struct str action, struct decision *out)
+static enum err decide_for(const struct policy *policy, const struct agent *agent, struct str action, struct decision *out)
 {
-	struct decide_input input = {.agent = agent_standing_of(agent)};
-	enum err err = policy_level(guild->policy, action, &input.level);
+	struct decide_input input;
+	enum err err = decide_input_of(policy, agent, action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -40,7 +40,8 @@ enum err govern_ask(struct guild *guild, const struct caller *caller, const char
 	if (caller->role != ROLE_AGENT) {
 		return ERR_OK;
 	}
-	enum err err = decide_for(guild, registry_get(guild->registry, caller->agent), str_of(action), &decision);
+	const struct policy *policy = policy_get(guild->policies, caller->workspace);
+	enum err err = decide_for(policy, registry_get(guild->registry, caller->agent), str_of(action), &decision);
 	metric_add(err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (err != ERR_OK) {
 		*reason = reason_of(arena, &decision, caller_name(caller), str_of(action), rule_id);
@@ -68,15 +69,16 @@ void govern_change(struct change *change, struct govern_refusal *refusal)
 		return;
 	}
 	const struct agent *agent = registry_get(guild->registry, command->caller.agent);
+	const struct policy *policy = policy_get(guild->policies, command->caller.workspace);
 	struct str action = str_of(command->row->action);
 	change->row.agent = command->caller.agent;
-	refusal->err = decide_for(guild, agent, action, &decision);
+	refusal->err = decide_for(policy, agent, action, &decision);
 	metric_add(refusal->err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (refusal->err != ERR_OK) {
 		refusal->reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
 		return;
 	}
-	command->mark = (struct command_mark){command->caller.agent, agent->revision, policy_version(guild->policy)};
+	command->mark = (struct command_mark){command->caller.agent, agent->revision, policy_revision(policy)};
 }
 
 bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err)
@@ -94,7 +96,8 @@ enum err govern_deny(struct command *command, struct db *db, enum err why)
 	struct guild *guild = change->guild;
 	struct decision decision = {0};
 	struct str action = str_of(command->row->action);
-	(void)decide_for(guild, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
+	const struct policy *policy = policy_writer_get(guild->policies, command->caller.workspace);
+	(void)decide_for(policy, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
 	struct str reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
 	return change_refuse(change, db, why, reason);
 }

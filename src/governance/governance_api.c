@@ -1,7 +1,6 @@
-/* governance_api.c - asking what an agent may do, and the action table. */
+/* governance_api.c - asking what an agent may do. */
 #include "base/metric.h"
 #include "command/change.h"
-#include "command/query.h"
 #include "governance/governance.h"
 
 static const struct http_member decide_members[] = {
@@ -21,7 +20,7 @@ static void handle_decide(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	const struct agent *agent = registry_find(guild->registry, guild, request->caller.workspace, request->params[0]);
-	struct decide_input input = {.agent = agent_standing_of(agent)};
+	struct decide_input input;
 	struct decision decision;
 	struct str action;
 	if (!may_ask(request, agent)) {
@@ -33,7 +32,8 @@ static void handle_decide(struct http_request *request, void *ctx)
 		http_reply_error(request, ERR_AGENT_NOT_FOUND, NULL);
 		return;
 	}
-	if (!http_body_str(request, "action", &action) || policy_level(guild->policy, action, &input.level) != ERR_OK) {
+	const struct policy *policy = policy_get(guild->policies, agent->workspace);
+	if (!http_body_str(request, "action", &action) || decide_input_of(policy, agent, action, &input) != ERR_OK) {
 		http_reply_invalid(request, "/action", "An action has 1 to 128 bytes.");
 		return;
 	}
@@ -48,44 +48,8 @@ static void handle_decide(struct http_request *request, void *ctx)
 	change_reply(request, 200, &text);
 }
 
-static const struct http_member policy_query[] = {QUERY_LIST_MEMBERS, {.name = NULL}};
-
-struct policy_page {
-	struct query query; /* first */
-};
-
-static enum err policy_run(struct query *query, struct db *db)
-{
-	(void)db;
-	size_t cursor = (size_t)query->after[0];
-	struct str action;
-	int complexity;
-	while (policy_next(query->guild->policy, &cursor, &action, &complexity)) {
-		if (!query_room(query)) {
-			break;
-		}
-		json_object(&query->json);
-		json_put_str(&query->json, STR("action"), action);
-		json_put_int(&query->json, STR("level"), complexity);
-		json_put_str(&query->json, STR("required_maturity"), maturity_word((enum maturity)complexity));
-		json_object_end(&query->json);
-		query_mark(query, (int64_t)cursor, 0);
-	}
-	return ERR_OK;
-}
-
-static void handle_policy(struct http_request *request, void *ctx)
-{
-	struct policy_page *page = query_list_new(ctx, request, STR(""), sizeof(*page));
-	if (page != NULL) {
-		query_submit(&page->query, policy_run);
-	}
-}
-
 const struct http_route governance_routes[] = {
 	{HTTP1_POST, "/v1/agents/{id}/decide", ROLE_VIEWER, SCOPE_POLICY_READ, HTTP_AGENT_OK | HTTP_HARMLESS, "decide",
 		"Says what the decision would be; nothing happens.", decide_members, NULL, "decision", 200, handle_decide},
-	{HTTP1_GET, "/v1/policy", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "list", "Lists the action table.", NULL, policy_query,
-		"list:policy_entry", 200, handle_policy},
 	{.path = NULL},
 };

@@ -1,6 +1,7 @@
 /* health.c - is it alive, is it ready, and its figures. */
 #include "base/mem.h"
 #include "base/metric.h"
+#include "governance/governance.h"
 #include "ops/ops_priv.h"
 
 #define METRICS_BYTES_MAX 1048576
@@ -18,7 +19,7 @@ static struct str status_of(struct guild *guild)
 	return store_degraded() ? STR("degraded") : STR("ok");
 }
 
-static void details_put(struct guild *guild, struct json_out *json)
+static void details_put(struct guild *guild, int64_t workspace, struct json_out *json)
 {
 	json_put_str(json, STR("store"), store_degraded() ? STR("degraded") : STR("ok"));
 	json_put_int(json, STR("loops"), guild->loop_count);
@@ -26,22 +27,20 @@ static void details_put(struct guild *guild, struct json_out *json)
 	json_put_int(json, STR("executions_running"), metric_get(METRIC_EXECUTIONS_RUNNING));
 	json_put_int(json, STR("connections"), metric_get(METRIC_CONNECTIONS));
 	json_name(json, STR("governance"));
-	json_object(json);
-	json_put_str(json, STR("mode"), STR("enforce"));
-	json_object_end(json);
+	policy_health_json(guild, workspace, json);
 }
 
 static void reply(struct http_request *request, struct guild *guild, int status, bool details)
 {
 	struct buf text;
 	struct json_out json;
-	buf_init(&text, 4096);
+	buf_init(&text, 16384);
 	json_begin(&json, &text);
 	json_object(&json);
 	json_put_str(&json, STR("status"), status_of(guild));
 	json_put_str(&json, STR("version"), STR(GUILD_VERSION));
 	if (details) {
-		details_put(guild, &json);
+		details_put(guild, request->caller.workspace, &json);
 	}
 	json_object_end(&json);
 	if (buf_err(&text) == ERR_OK) {
@@ -65,7 +64,7 @@ void health_ready_handle(struct http_request *request, void *ctx)
 	if (!ready) {
 		http_reply_header(request, "Retry-After", STR("1"));
 	}
-	reply(request, guild, ready ? 200 : 503, false);
+	reply(request, guild, ready ? 200 : 503, request->signed_in && caller_is_admin(&request->caller));
 }
 
 void health_metrics_handle(struct http_request *request, void *ctx)

@@ -234,14 +234,14 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(loop_create(&(struct loop_options){.env = g->env, .snap = g->snap}, &g->loops[0]), ERR_OK);
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
-	assert_int_equal(policy_create(POLICY_UNKNOWN_LEVEL, &g->policy), ERR_OK);
+	assert_int_equal(policy_set_create(g->env, g->snap, &(struct policy_options){.unknown_level = POLICY_UNKNOWN_LEVEL}, &g->policies), ERR_OK);
 	assert_int_equal(approval_create(g, INT64_C(86400000000), &g->approvals), ERR_OK);
 	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
 	identity_quota_set(g->identity, g->quota);
 	assert_int_equal(social_create(g, &g->social), ERR_OK);
-	struct command_overlay overlays[3 + SOCIAL_OVERLAYS + 1] = {
-		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota)};
-	social_overlays(g->social, &overlays[3]);
+	struct command_overlay overlays[4 + SOCIAL_OVERLAYS + 1] = {
+		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), policy_set_overlay(g->policies)};
+	social_overlays(g->social, &overlays[4]);
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
 		.epoch = &g->epoch,
@@ -260,6 +260,7 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(command_attach(g->commands, g->writer), ERR_OK);
 	assert_int_equal(identity_first_start(g->identity, g, NULL, NULL, f->token), ERR_OK);
 	assert_int_equal(agent_first_start(g->registry, g), ERR_OK);
+	assert_int_equal(policy_set_load(g->policies, g), ERR_OK);
 	struct http_options http = {.env = g->env,
 		.tables = tables,
 		.ctx = g,
@@ -308,7 +309,7 @@ static inline int fixture_close(void **state)
 	keyring_close(&g->keyring);
 	quota_destroy(&g->quota);
 	approval_destroy(&g->approvals);
-	policy_destroy(&g->policy);
+	policy_set_destroy(&g->policies);
 	social_destroy(&g->social);
 	registry_destroy(&g->registry);
 	identity_destroy(&g->identity);

@@ -5,7 +5,7 @@
 
 #define DAY_US INT64_C(86400000000)
 
-static const struct http_route *const tables[] = {approval_routes, governance_routes, agent_routes, identity_routes, NULL};
+static const struct http_route *const tables[] = {approval_routes, governance_routes, policy_routes, agent_routes, identity_routes, NULL};
 
 static int setup(void **state)
 {

@@ -674,7 +674,7 @@ static void a_batch_that_cannot_commit_leaves_nothing(void **state)
 static struct test_command *marked(const char *name, int64_t revision, enum plan plan)
 {
 	struct test_command *test = make(name, 0, plan, "global");
-	test->command.mark = (struct command_mark){.agent = 3, .agent_revision = revision, .policy_version = 1};
+	test->command.mark = (struct command_mark){.agent = 3, .agent_revision = revision, .policy_revision = 1};
 	return submit(test);
 }
 

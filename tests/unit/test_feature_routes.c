@@ -2,7 +2,7 @@
 #include "guild_fixture.h"
 
 static const struct http_route *const tables[] = {
-	agent_routes, governance_routes, identity_routes, key_routes, session_routes, NULL};
+	agent_routes, governance_routes, policy_routes, identity_routes, key_routes, session_routes, NULL};
 
 static int setup(void **state)
 {

@@ -8,9 +8,11 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "governance/governance.h"
+#include "governance/policy_priv.h"
 
-static struct policy *policy;
+static struct snap_domain *snap;
+static struct policy_set *set;
+static const struct policy *policy;
 
 static struct action_level level_of(struct str action)
 {
@@ -21,12 +23,18 @@ static struct action_level level_of(struct str action)
 
 static int setup(void **state)
 {
-	return policy_create(POLICY_UNKNOWN_LEVEL, &policy) == ERR_OK ? 0 : -1;
+	struct policy_options options = {.unknown_level = POLICY_UNKNOWN_LEVEL};
+	if (snap_domain_create(&snap) != ERR_OK || policy_set_create(env_real(), snap, &options, &set) != ERR_OK) {
+		return -1;
+	}
+	policy = policy_get(set, 1);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	policy_destroy(&policy);
+	policy_set_destroy(&set);
+	snap_domain_destroy(&snap);
 	return 0;
 }
 
@@ -58,13 +66,13 @@ static void test_every_entry_is_exact(void **state)
 		assert_int_equal(level.kind, RULE_EXACT);
 		struct str name;
 		int complexity;
-		assert_true(policy_next(policy, &cursor, &name, &complexity));
+		assert_true(policy_default(cursor++, &name, &complexity));
 		assert_true(str_eq(name, str_of(entries[i].name)));
 		assert_int_equal(complexity, entries[i].level);
 	}
 	struct str name;
 	int complexity;
-	assert_false(policy_next(policy, &cursor, &name, &complexity));
+	assert_false(policy_default(cursor, &name, &complexity));
 }
 
 static void test_names_outside_the_table(void **state)
@@ -236,7 +244,7 @@ static void test_json(void **state)
 		"{\"allowed\":false,\"requires_human_approval\":false,\"proceed\":false,"
 		"\"reason\":\"Agent \\\"He\\\"lper\\\" (intern) is blocked from \\\"chat\\\": it needs supervised or above.\","
 		"\"agent_maturity\":\"intern\",\"action_complexity\":3,\"required_maturity\":\"supervised\",\"confidence\":0.6,"
-		"\"rule_id\":\"maturity:chat:3\",\"status_code\":\"maturity\",\"action\":\"chat\"}";
+		"\"rule_id\":\"maturity:chat:3\",\"status_code\":\"maturity\",\"action\":\"chat\",\"policy_version\":0,\"exception\":null}";
 	if (!str_eq(buf_str(&text), str_of(want))) {
 		fail_msg("%.*s", STR_FMT(buf_str(&text)));
 	}

@@ -14,7 +14,7 @@
 #include "session/session.h"
 #include "social/social.h"
 
-static const struct http_route *const tables[] = {execution_routes, agent_routes,   governance_routes, identity_routes, key_routes,
+static const struct http_route *const tables[] = {execution_routes, agent_routes,   governance_routes, policy_routes, identity_routes, key_routes,
 						  session_routes,   social_rate_routes, ops_routes, NULL};
 static struct arena arena;
 static struct buf text;

@@ -6,7 +6,7 @@
 
 enum { VERSION = 1, TAG_AT = 17, CURSOR_BYTES = 25, AGENTS = 7 };
 
-static const struct http_route *const tables[] = {agent_routes, governance_routes, identity_routes, NULL};
+static const struct http_route *const tables[] = {agent_routes, governance_routes, policy_routes, identity_routes, NULL};
 
 static int setup(void **state)
 {
