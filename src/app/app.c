@@ -515,7 +515,7 @@ static enum err recheck(void *ctx, const struct command *command)
 	}
 	struct decide_input input;
 	struct decision decision;
-	if (decide_input_of(policy, agent, str_of(command->row->action), &input) != ERR_OK) {
+	if (policy_decide_input(policy, agent, str_of(command->row->action), &input) != ERR_OK) {
 		return ERR_INTERNAL;
 	}
 	decide(&input, &decision);

@@ -299,7 +299,7 @@ static enum err agent_take(struct execution *execution, const struct agent *agen
 {
 	const struct policy *policy = policy_get(execution->guild->policies, execution->caller.workspace);
 	struct decide_input input;
-	if (decide_input_of(policy, agent, str_of(execution->action), &input) != ERR_OK) {
+	if (policy_decide_input(policy, agent, str_of(execution->action), &input) != ERR_OK) {
 		return ERR_INTERNAL;
 	}
 	execution->policy_revision = policy_revision(policy);
@@ -565,7 +565,7 @@ void flow_dequeue(struct execution *execution)
 		flow_stop(execution, ERR_INTERRUPTED, "server stops", false);
 		return;
 	}
-	if (decide_input_of(policy_get(guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) != ERR_OK) {
+	if (policy_decide_input(policy_get(guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) != ERR_OK) {
 		flow_end(execution, ERR_INTERNAL, "no such action");
 		return;
 	}

@@ -269,7 +269,7 @@ static enum err record_deny(struct command *command, struct db *db, enum err why
 			      .action = str_of(execution->action),
 			      .outcome = OUTCOME_FAILED};
 	record->denied = true;
-	if (decide_input_of(policy_writer_get(execution->guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) !=
+	if (policy_decide_input(policy_writer_get(execution->guild->policies, execution->caller.workspace), agent, str_of(execution->action), &input) !=
 	    ERR_OK) {
 		return ERR_INTERNAL;
 	}

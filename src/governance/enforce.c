@@ -16,7 +16,6 @@ struct enforce_command {
 	struct enforce_input input;
 	uint8_t arguments_hash[HASH_SHA256_BYTES];
 	uint8_t hash[HASH_SHA256_BYTES];
-	int64_t new_id;
 	/* of the last apply */
 	struct decision decision;
 	struct str agent_name, reason;
@@ -37,7 +36,6 @@ void enforce_start(struct guild *guild, struct http_request *request, const stru
 		return;
 	}
 	command->input = *input;
-	command->new_id = guild_key(guild, request->loop);
 	hash_sha256(input->arguments, command->arguments_hash);
 	change_submit(&command->change, ERR_OK);
 }
@@ -133,7 +131,7 @@ static enum err decide_now(struct enforce_command *command)
 	const struct agent *agent = registry_writer_get(guild->registry, command->input.agent);
 	const struct policy *policy = policy_writer_get(guild->policies, command->change.command.caller.workspace);
 	struct decide_input input;
-	enum err err = decide_input_of(policy, agent, command->input.action, &input);
+	enum err err = policy_decide_input(policy, agent, command->input.action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -156,8 +154,7 @@ static struct approval wanted(struct enforce_command *command)
 	struct guild *guild = command->change.guild;
 	const struct caller *caller = &command->change.command.caller;
 	int64_t now_us = command_now_us(&command->change.command);
-	struct approval approval = {.id = command->new_id,
-		.workspace = caller->workspace,
+	struct approval approval = {.workspace = caller->workspace,
 		.agent = command->input.agent,
 		.requester = caller->principal,
 		.policy_version = command->decision.policy_version,
@@ -197,6 +194,7 @@ static enum err approval_ask(struct enforce_command *command, struct db *db)
 		return refuse(command, db, ERR_RATE_LIMITED, STR("Too many of this agent's requests wait for an approval."));
 	}
 	err = err == ERR_OK && found ? approval_row_end(db, command->approval.id, APPROVAL_EXPIRED) : err;
+	fresh.id = guild_writer_key(command->change.guild, fresh.requested_at_us);
 	command->approval = fresh;
 	err = err == ERR_OK ? approval_insert(db, &fresh) : err;
 	if (err == ERR_OK) {

@@ -24,7 +24,7 @@ static struct str reason_of(struct arena *arena, const struct decision *decision
 static enum err decide_for(const struct policy *policy, const struct agent *agent, struct str action, struct decision *out)
 {
 	struct decide_input input;
-	enum err err = decide_input_of(policy, agent, action, &input);
+	enum err err = policy_decide_input(policy, agent, action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}

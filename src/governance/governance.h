@@ -7,7 +7,7 @@
  * Memory:  decisions are plain values; texts are rendered into a buf on demand. A policy that was got is valid until the end of the loop's turn;
  *          names of rules live as long as the policies.
  *
- *   loops:  policy_get -> decide_input_of -> decide          writer: policy_writer_get -> the same again, inside the transaction
+ *   loops:  policy_get -> policy_decide_input -> decide          writer: policy_writer_get -> the same again, inside the transaction
  */
 #ifndef GUILD_GOVERNANCE_GOVERNANCE_H
 #define GUILD_GOVERNANCE_GOVERNANCE_H
@@ -103,7 +103,7 @@ struct decide_input {
 	int depth;                       /* delegation depth; 0 = not delegated */
 };
 /* Fills all that follows from agent (NULL: none), action and policy, the rest with 0. ERR_INVALID as policy_level. */
-enum err decide_input_of(const struct policy *policy, const struct agent *agent, struct str action, struct decide_input *out) MUST_USE;
+enum err policy_decide_input(const struct policy *policy, const struct agent *agent, struct str action, struct decide_input *out) MUST_USE;
 /* Pure. Order: unknown agent, not active or all stopped, maturity, budget, depth, approval. */
 void decide(const struct decide_input *input, struct decision *out);
 

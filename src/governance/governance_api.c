@@ -33,7 +33,7 @@ static void handle_decide(struct http_request *request, void *ctx)
 		return;
 	}
 	const struct policy *policy = policy_get(guild->policies, agent->workspace);
-	if (!http_body_str(request, "action", &action) || decide_input_of(policy, agent, action, &input) != ERR_OK) {
+	if (!http_body_str(request, "action", &action) || policy_decide_input(policy, agent, action, &input) != ERR_OK) {
 		http_reply_invalid(request, "/action", "An action has 1 to 128 bytes.");
 		return;
 	}

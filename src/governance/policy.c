@@ -256,7 +256,7 @@ bool policy_emergency_now(const struct policy *policy)
 	return policy->emergency_until_mono_us != 0 && env_mono_us(policy->env) < policy->emergency_until_mono_us;
 }
 
-enum err decide_input_of(const struct policy *policy, const struct agent *agent, struct str action, struct decide_input *out)
+enum err policy_decide_input(const struct policy *policy, const struct agent *agent, struct str action, struct decide_input *out)
 {
 	*out = (struct decide_input){.agent = agent_standing_of(agent), .stopped = policy->exceptions.stopped_since_us != 0,
 		.policy_version = policy->version};

@@ -298,12 +298,12 @@ static void handle_stop_set(struct http_request *request, void *ctx)
 
 const struct http_route policy_routes[] = {
 	{HTTP1_GET, "/v1/policy", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "list", "Lists the action table of the workspace, with its version and hash.", NULL,
-		list_query, "list:policy_entry", 200, handle_table},
+		list_query, "policy", 200, handle_table},
 	{HTTP1_PUT, "/v1/policy/{action}", ROLE_ADMIN, SCOPE_POLICY_WRITE, 0, "configure",
 		"Changes the level of an action, for the very next decision; If-Match names the version it is based on.", put_members, NULL,
 		"policy_setting", 200, handle_put},
-	{HTTP1_GET, "/v1/policy/history", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "list", "Lists the changes of the action table, newest first.", NULL, list_query,
-		"list:policy_change", 200, handle_history},
+	{HTTP1_GET, "/v1/policy/history", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "list", "Lists the changes of the action table, newest first.",
+		NULL, list_query, "list:policy_change", 200, handle_history},
 	{HTTP1_GET, "/v1/emergency", ROLE_VIEWER, SCOPE_POLICY_READ, 0, "get", "Shows whether an emergency is declared.", NULL, NULL, "emergency", 200,
 		handle_emergency},
 	{HTTP1_POST, "/v1/emergency", ROLE_OPERATOR, SCOPE_ADMIN, 0, "grant",

@@ -17,7 +17,7 @@ class TestHealth:
         assert shared_server.second_user("member").get("/healthz").ok(200) == plain
         more = shared_server.get("/healthz").ok(200)
         assert more["store"] == "ok" and more["loops"] == 2 and more["uptime_s"] >= 0 and more["connections"] >= 1
-        assert more["executions_running"] == 0 and more["governance"] == {"mode": "enforce"}
+        assert more["executions_running"] == 0 and more["governance"]["mode"] == "enforce"
         assert shared_server.anonymous().get("/readyz").ok(200) == plain
 
     def test_running_executions_are_counted(self, server_with_provider, provider):

@@ -81,6 +81,8 @@ CALLS = {
     "/v1/agents/{id}/enforce": lambda s: (f"/v1/agents/{s.agent(f'E {fresh()}', 'supervised')['id']}/enforce", {"action": "send_email"}),
     "/v1/approvals/{id}/approve": decision("approve"),
     "/v1/approvals/{id}/reject": decision("reject"),
+    "/v1/emergency": lambda s: ("/v1/emergency", {"minutes": 0, "reason": "over"}),
+    "/v1/kill-switch": lambda s: ("/v1/kill-switch", {"on": False, "reason": "go on"}),
     "/v1/sessions": lambda s: ("/v1/sessions", {"title": "t"}),
     "/v1/users": lambda s: ("/v1/users", {"name": f"u{fresh()}", "role": "member"}),
     "/v1/tokens": lambda s: ("/v1/tokens", {"label": "l"}),

@@ -221,6 +221,17 @@ def compare_approvals(document, server, user):
     document.reply(server, "GET", "/v1/approvals")
 
 
+def compare_policy(document, server):
+    document.reply(server, "PUT", "/v1/policy/{action}", {"level": 4}, action="launch")
+    document.reply(server, "PUT", "/v1/policy/{action}", {"level": None, "reason": "x"}, action="launch")
+    assert len(document.reply(server, "GET", "/v1/policy/history")["items"]) == 2
+    for on in (True, False):
+        document.reply(server, "POST", "/v1/emergency", {"minutes": int(on), "reason": "x"})
+        document.reply(server, "POST", "/v1/kill-switch", {"on": on, "reason": "x"})
+        document.reply(server, "GET", "/v1/emergency")
+        document.reply(server, "GET", "/v1/kill-switch")
+
+
 def compare_proofs(document, server):
     wait_for(lambda: document.reply(server, "GET", "/v1/audit/checkpoint")["checkpoint"], "a checkpoint")
     document.reply(server, "GET", "/v1/audit/consistency", query="?from=1")
@@ -277,6 +288,7 @@ def test_every_row(make_server_with_provider, provider):
     compare_messages(document, server, user)
     compare_feed(document, server, user)
     compare_approvals(document, server, user)
+    compare_policy(document, server)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -341,6 +353,8 @@ def test_lists_have_their_bounds(shared_server):
     post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]
     for _ in range(2):
         shared_server.post(f"/v1/posts/{post}/replies", {"content": "x"}).ok(201)
+    for level in (3, 4):
+        shared_server.put("/v1/policy/bound", {"level": level}).ok(200)
     asks = shared_server.post("/v1/agents", {"name": "Bound asks", "maturity": "supervised"}).ok(201)["id"]
     for number in range(2):
         shared_server.post(f"/v1/agents/{asks}/enforce", {"action": "send_email", "arguments": {"n": number}}).ok(202)

@@ -60,7 +60,7 @@ def hash_of(entries, unknown=2):
 
 class TestTable:
     def test_a_change_is_a_version_that_decides_at_once(self, server):
-        """AC-157: the level that decides is that of the table as it stands; who changed it, from what and to what is on record."""
+        """The level that decides is that of the table as it stands; who changed it, from what and to what is on record."""
         ann = agent(server, "Ann", "intern")
         before, version, old_hash = table(server)
         assert (version, old_hash) == (1, hash_of(before)) and not any(e["overridden"] for e in before.values())
@@ -132,7 +132,7 @@ class TestTable:
         assert [r["version"] for r in server.items("/v1/policy/history")] == [3, 2]
 
     def test_who_may(self, server):
-        """AC-162: nobody but a human admin; an agent's token never, whatever its maturity."""
+        """Nobody but a human admin; an agent's token never, whatever its maturity."""
         ada = human(server, "Ada", "admin")
         put(ada, "chat", 1).ok(200)
         bot = agent(server, "Bot", "autonomous")
@@ -185,7 +185,7 @@ class TestTable:
 
 class TestApprovals:
     def test_those_of_an_older_table_end(self, server):
-        """AC-160: what was asked for, or approved, under another table fits nothing any more; who waits hears so."""
+        """What was asked for, or approved, under another table fits nothing any more; who waits hears so."""
         sue = agent(server, "Sue", "supervised")
         pending = enforce(sue, "send_email", arguments={"to": "a"}).ok(202)["approval_id"]
         approved = enforce(sue, "send_email", arguments={"to": "b"}).ok(202)["approval_id"]
@@ -229,7 +229,7 @@ def governance(server):
 
 class TestEmergency:
     def test_it_skips_maturity_alone(self, server):
-        """AC-164: while it is declared no action is refused for maturity; lifecycle, approvals and roles hold; then all is as before."""
+        """While it is declared no action is refused for maturity; lifecycle, approvals and roles hold; then all is as before."""
         stu, sue = agent(server, "Stu", "student"), agent(server, "Sue", "supervised")
         refused(enforce(stu, "delete"), 403, "governance_blocked")
         on = emergency(server, 60).ok(200)
@@ -282,7 +282,7 @@ def session_of(server, execution):
 
 class TestKillSwitch:
     def test_all_agents_of_the_workspace_stop(self, server_with_provider, provider):
-        """AC-163: decisions refuse, runs end, what waited ends too; each agent's own state is as it was when it is off again."""
+        """Decisions refuse, runs end, what waited ends too; each agent's own state is as it was when it is off again."""
         server = server_with_provider
         bot, lazy = agent(server, "Bot", "autonomous"), agent(server, "Lazy", "autonomous")
         hosted = server.agent("Hosted", "autonomous")
@@ -346,7 +346,7 @@ class TestKillSwitch:
 
 class TestPause:
     def test_with_its_runs(self, server_with_provider, provider):
-        """AC-163: the next decision of a paused agent is a refusal; its runs end when that is asked for, those of others never."""
+        """The next decision of a paused agent is a refusal; its runs end when that is asked for, those of others never."""
         server = server_with_provider
         ann, ben = server.agent("Ann", "autonomous")["id"], server.agent("Ben", "autonomous")["id"]
         (anns, _), (bens, other) = held(server, provider, agent=ann), held(server, provider, agent=ben)
