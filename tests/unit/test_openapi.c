@@ -152,7 +152,7 @@ static void members_carry_kind_bounds_and_words(void **state)
 static void parameters_come_from_path_and_query(void **state)
 {
 	(void)state;
-	struct json parameters = at(operation("/v1/agents/{id}/pause", "post"), "parameters");
+	struct json parameters = at(operation("/v1/agents/{id}/resume", "post"), "parameters");
 	assert_int_equal(json_size(parameters), 2);
 	assert_text(at(json_element(parameters, 1), "name"), "Idempotency-Key");
 	assert_text(at(json_element(parameters, 1), "in"), "header");
