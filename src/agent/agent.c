@@ -474,6 +474,32 @@ static void first_finish(struct command *command)
 	(void)command;
 }
 
+static struct agent system_agent(int64_t id, int64_t workspace)
+{
+	return (struct agent){.id = id,
+		.workspace = workspace,
+		.revision = 1,
+		.maturity = MATURITY_INTERN,
+		.lifecycle = LIFECYCLE_ACTIVE,
+		.kind = AGENT_HOSTED,
+		.confidence_e4 = maturity_lift_e4(MATURITY_INTERN),
+		.is_system = true,
+		.name = STR("Chat Assistant"),
+		.handle = STR("chat-assistant"),
+		.description = STR("Answers when no other agent was asked."),
+		.category = STR("system"),
+		.capabilities = STR("[]"),
+		.system_prompt = STR("You are a helpful assistant. Answer clearly and briefly.")};
+}
+
+enum err agent_system_insert(struct registry *registry, struct db *db, int64_t workspace, int64_t id, int64_t now_us)
+{
+	struct agent agent = system_agent(id, workspace);
+	agent.created_at_us = agent.updated_at_us = now_us;
+	enum err err = agent_row_insert(db, &agent);
+	return err == ERR_OK ? registry_put(registry, &agent) : err;
+}
+
 enum err agent_first_start(struct registry *registry, struct guild *guild)
 {
 	struct caller server = {.workspace = identity_workspace(guild->identity), .role = ROLE_OPERATOR, .scopes = SCOPES_ALL};
@@ -488,20 +514,7 @@ enum err agent_first_start(struct registry *registry, struct guild *guild)
 	if (command != NULL) {
 		command->registry = registry;
 		command->edit.handle_given = true;
-		command->edit.to = (struct agent){.id = id_next(&guild->id_gens[0], env_wall_us(guild->env)),
-			.workspace = server.workspace,
-			.revision = 1,
-			.maturity = MATURITY_INTERN,
-			.lifecycle = LIFECYCLE_ACTIVE,
-			.kind = AGENT_HOSTED,
-			.confidence_e4 = maturity_lift_e4(MATURITY_INTERN),
-			.is_system = true,
-			.name = STR("Chat Assistant"),
-			.handle = STR("chat-assistant"),
-			.description = STR("Answers when no other agent was asked."),
-			.category = STR("system"),
-			.capabilities = STR("[]"),
-			.system_prompt = STR("You are a helpful assistant. Answer clearly and briefly.")};
+		command->edit.to = system_agent(id_next(&guild->id_gens[0], env_wall_us(guild->env)), server.workspace);
 		err = edit_prepare(command);
 	}
 	if (err == ERR_OK) {

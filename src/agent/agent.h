@@ -75,5 +75,7 @@ void agent_json(struct guild *guild, const struct agent *agent, bool may_see_pri
 
 /* /v1/agents ... create, list, get, patch, pause, resume, stop, archive, promote, demote, tokens */
 extern const struct http_route agent_routes[];
+/* /v1/workspaces */
+extern const struct http_route workspace_routes[];
 
 #endif

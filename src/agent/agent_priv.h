@@ -15,6 +15,10 @@
 
 /* Copies agent over what was known under its id and handle. ERR_CONFLICT: another one has the handle. */
 enum err registry_put(struct registry *registry, const struct agent *agent) MUST_USE;
+/* In apply: the agent that answers in a workspace when none is named; 0: the system's. */
+enum err registry_default_put(struct registry *registry, int64_t workspace, int64_t agent) MUST_USE;
+/* agent.c. In apply: the agent of the system in a new workspace. */
+enum err agent_system_insert(struct registry *registry, struct db *db, int64_t workspace, int64_t id, int64_t now_us) MUST_USE;
 bool registry_writer_handle_taken(struct registry *registry, int64_t workspace, struct str handle);
 /* In one block with its texts, for mem_free. NULL without memory. */
 struct agent *agent_copy(const struct agent *from);

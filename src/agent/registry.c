@@ -176,6 +176,12 @@ int64_t registry_archived(const struct registry *registry)
 	return atomic_load(&registry->archived);
 }
 
+enum err registry_default_put(struct registry *registry, int64_t workspace, int64_t agent)
+{
+	const struct workspace_entry *old = overlay_get(&registry->workspaces, (uint64_t)workspace);
+	return workspace_put(registry, workspace, agent, old != NULL ? old->system_agent : 0);
+}
+
 enum err agent_confidence_move(
 	struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted)
 {

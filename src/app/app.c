@@ -30,7 +30,8 @@
 #define DETAIL_BYTES 256
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
-static const struct http_route *const route_tables[] = {execution_routes, agent_routes, governance_routes, policy_routes, approval_routes,
+static const struct http_route *const route_tables[] = {execution_routes, agent_routes, workspace_routes, governance_routes, policy_routes,
+							 approval_routes,
 							 identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes, social_reaction_routes, social_message_routes,

@@ -32,6 +32,7 @@ struct bus_event {
 	int64_t time_us;
 	int64_t execution;     /* of a stream frame: its execution, else 0 */
 	int64_t seq;           /* of a stream frame: its number in the execution, else 0 */
+	int64_t workspace;     /* whose topics these are: names are the same in all of them */
 	struct audience audience;
 	bool ends_stream;      /* a stream frame that is the terminal one */
 	struct str type;       /* "agent_changed"; point into the same allocation */
@@ -46,7 +47,7 @@ struct bus_event {
 struct bus_event_parts {
 	const struct str *topics;
 	unsigned topic_count;
-	int64_t offset, time_us, execution, seq;
+	int64_t offset, time_us, execution, seq, workspace;
 	struct audience audience;
 	bool ends_stream;
 	struct str type, source, data;

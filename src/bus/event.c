@@ -69,6 +69,7 @@ enum err bus_event_make(const struct bus_event_parts *parts, struct bus_event **
 	event->time_us = parts->time_us;
 	event->execution = parts->execution;
 	event->seq = parts->seq;
+	event->workspace = parts->workspace;
 	event->audience = parts->audience;
 	event->ends_stream = parts->ends_stream;
 	event->type = copy(&at, parts->type);

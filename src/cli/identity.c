@@ -117,7 +117,7 @@ static int token_ask(struct cli *cli, struct str path, struct str body)
 	}
 	printf("%.*s\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("token")))));
 	code = cli_out_flush();
-	if (cli->term.err) {
+	if (cli->term.err && str_starts(path, STR("/v1/tokens"))) {
 		fprintf(stderr, "(shown this once; revoke it with `guild token revoke ");
 		cli_put_clean(stderr, cli_text(cli, json_member(reply.root, STR("id"))));
 		fprintf(stderr, "`)\n");
@@ -208,6 +208,70 @@ int cli_run_token_revoke(struct cli *cli)
 	return delete_one(cli, "/v1/tokens", "Revoked.");
 }
 
+/* ---- workspaces ---- */
+
+/* One object of texts, those that were given. */
+static struct str texts_body(struct cli *cli, const struct str *names, const char *const *values, size_t count)
+{
+	struct json_out out;
+	struct buf body;
+	struct str text;
+
+	buf_init(&body, BODY_BYTES);
+	json_begin(&out, &body);
+	json_object(&out);
+	for (size_t i = 0; i < count; i++) {
+		if (values[i]) {
+			json_put_str(&out, names[i], str_of(values[i]));
+		}
+	}
+	json_object_end(&out);
+	text = arena_copy(&cli->arena, buf_str(&body));
+	buf_fini(&body);
+	return text;
+}
+
+int cli_run_workspace_add(struct cli *cli)
+{
+	static const struct str names[] = {STR("name"), STR("admin")};
+	const char *values[] = {cli->operands[0], cli_option(cli, "admin")};
+	int code = cli_connect(cli);
+
+	return code ? code : token_ask(cli, STR("/v1/workspaces"), texts_body(cli, names, values, 2));
+}
+
+int cli_run_workspace_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"ID", "id", CLI_CELL_ID},
+		{"NAME", "name", CLI_CELL_TEXT},
+		{"DEFAULT AGENT", "default_agent_id", CLI_CELL_ID},
+		{"CREATED", "created_at", CLI_CELL_TIME},
+		{NULL, NULL, CLI_CELL_TEXT},
+	};
+
+	return list(cli, "/v1/workspaces", NULL, columns, "There are no workspaces.");
+}
+
+int cli_run_workspace_set(struct cli *cli)
+{
+	static const struct str names[] = {STR("name"), STR("default_agent")};
+	const char *values[] = {cli_option(cli, "name"), cli_option(cli, "default-agent")};
+	struct cli_reply reply;
+	int code = values[0] || values[1] ? cli_connect(cli) : cli_fail(CLI_USAGE, "say --name or --default-agent");
+
+	code = code ? code
+		    : cli_request(cli, "PATCH", cli_path(cli, "/v1/workspaces", cli->operands[0], NULL), texts_body(cli, names, values, 2), &reply);
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply.text);
+	}
+	printf("Changed %.*s.\n", STR_FMT(cli_text(cli, json_member(reply.root, STR("name")))));
+	return cli_out_flush();
+}
+
 /* ---- users ---- */
 
 int cli_run_user_add(struct cli *cli)
@@ -226,6 +290,9 @@ int cli_run_user_add(struct cli *cli)
 	json_object(&out);
 	json_put_str(&out, STR("name"), str_of(cli->operands[0]));
 	json_put_str(&out, STR("role"), str_of(role));
+	if (cli_option(cli, "workspace")) {
+		json_put_str(&out, STR("workspace_id"), str_of(cli_option(cli, "workspace")));
+	}
 	json_object_end(&out);
 	code = cli_request(cli, "POST", STR("/v1/users"), buf_str(&body), &reply);
 	buf_fini(&body);

@@ -130,8 +130,20 @@ static const struct cli_option token_list_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option workspace_add_options[] = {
+	{"admin", "NAME", "its first admin, whose token is shown once; admin when absent"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option workspace_set_options[] = {
+	{"name", "NAME", "another name"},
+	{"default-agent", "AGENT", "who answers when no agent is named (id or handle); empty: the system's"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option user_add_options[] = {
 	{"role", "ROLE", "viewer, member or admin"},
+	{"workspace", "ID", "in this workspace, for operators"},
 	{NULL, NULL, NULL},
 };
 
@@ -295,6 +307,10 @@ const struct cli_verb cli_verbs[] = {
 	{"token", "rotate", "ID", 1, 1, CLI_CLIENT, token_rotate_options, "make one in its place; the old one ends at once", NULL,
 	 cli_run_token_rotate},
 	{"token", "revoke", "ID", 1, 1, CLI_CLIENT, NULL, "make one worthless at once", NULL, cli_run_token_revoke},
+	{"workspace", "add", "NAME", 1, 1, CLI_CLIENT, workspace_add_options, "make a workspace; the token of its first admin is shown once", NULL,
+	 cli_run_workspace_add},
+	{"workspace", "list", "", 0, 0, CLI_CLIENT, list_options, "list workspaces", NULL, cli_run_workspace_list},
+	{"workspace", "set", "ID", 1, 1, CLI_CLIENT, workspace_set_options, "rename it, or set its default agent", NULL, cli_run_workspace_set},
 	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
 	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},
 	{"key", "add", "PROVIDER", 1, 1, CLI_CLIENT, key_add_options, "keep a provider's key, sealed", KEY_MORE, cli_run_key_add},

@@ -603,6 +603,7 @@ enum err command_event_of(struct command_runner *runner, const struct log_row *r
 					.topic_count = count,
 					.offset = row->seq,
 					.time_us = row->time_us,
+					.workspace = row->workspace,
 					.audience = {row->audience_a, row->audience_b},
 					.type = row->event_type,
 					.source = source_of(runner, row, source, sizeof(source)),

@@ -151,6 +151,7 @@ static bool publish_one(struct execution *execution, int64_t seq)
 					.topic_count = topic_count,
 					.time_us = env_wall_us(execution->guild->env),
 					.execution = execution->id,
+					.workspace = execution->caller.workspace,
 					.seq = seq,
 					.ends_stream = execution->log.ended && seq == stream_log_seq_last(&execution->log),
 					.type = stream_log_type(&execution->log, seq),

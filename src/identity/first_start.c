@@ -19,7 +19,7 @@ static enum err first_start_apply(struct command *command, struct db *db)
 		start->system, start->workspace, 0, PRINCIPAL_SYSTEM, ROLE_ADMIN, STR("system"), STR_NONE};
 	struct principal_new person = {
 		start->operator_id, start->workspace, 0, PRINCIPAL_HUMAN, ROLE_OPERATOR, STR("operator"), STR_NONE};
-	enum err err = workspace_row_insert(db, start->workspace, STR("default"), now_us);
+	enum err err = identity_workspace_insert(db, start->workspace, STR("default"), now_us);
 	if (err == ERR_OK) {
 		err = identity_principal_insert(identity, db, &system, now_us);
 	}

@@ -121,7 +121,7 @@ void identity_destroy(struct identity **identity)
 enum err identity_load(struct identity *identity, struct db *db)
 {
 	struct load load = {.identity = identity};
-	enum err err = workspace_row_first(db, &identity->workspace);
+	enum err err = identity_workspace_first(db, &identity->workspace);
 	if (err == ERR_OK) {
 		err = principal_rows(db, 0, INT64_MAX, load_principal, &load);
 	}

@@ -59,6 +59,8 @@ const struct principal *identity_operator(struct identity *identity);
 /* Fills a caller that acts as that principal (library, act_as). */
 void identity_caller(const struct principal *principal, struct caller *out);
 
+/* In apply. */
+enum err identity_workspace_insert(struct db *db, int64_t id, struct str name, int64_t now_us) MUST_USE;
 /* In apply: inserts a principal, with its row in the overlay. id is made by the caller's loop. */
 struct principal_new {
 	int64_t id, workspace, agent;

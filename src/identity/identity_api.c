@@ -30,6 +30,7 @@ static const char *const role_choices[] = {"viewer", "member", "admin", NULL};
 static const struct http_member user_create_members[] = {
 	{"name", HTTP_STRING, true, 1, 200, NULL, "how the user is called"},
 	{"role", HTTP_STRING, true, 0, 0, role_choices, "at most the caller's own"},
+	{"workspace_id", HTTP_STRING, false, 1, 255, NULL, "another workspace than the caller's, for operators"},
 	{.name = NULL},
 };
 static const struct http_member user_patch_members[] = {
@@ -41,10 +42,10 @@ static const struct http_member user_patch_members[] = {
 static const struct http_member list_query[] = {QUERY_LIST_MEMBERS, {.name = NULL}};
 /* ---- rights ---- */
 
-/* Admins rule over people up to their own role, and over agents' principals; the operator's only over itself. */
+/* Admins rule over people up to their own role, and over agents' principals; operators in all workspaces. */
 bool identity_may_rule(const struct caller *caller, const struct principal *principal)
 {
-	if (!caller_is_admin(caller) || principal->workspace != caller->workspace) {
+	if (!caller_is_admin(caller) || (principal->workspace != caller->workspace && caller->role != ROLE_OPERATOR)) {
 		return false;
 	}
 	return principal->kind == PRINCIPAL_AGENT ||
@@ -68,6 +69,12 @@ const struct principal *identity_find(struct identity *identity, struct guild *g
 const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text)
 {
 	const struct principal *principal = identity_find(guild->identity, guild, request->caller.workspace, text);
+	int64_t id;
+	/* Somebody has to be able to help who lost the last token of a workspace. */
+	if (principal == NULL && request->caller.role == ROLE_OPERATOR && caller_is_admin(&request->caller) &&
+		id_parse(&guild->id_secret, ID_PRINCIPAL, text, &id) == ERR_OK) {
+		principal = identity_principal(guild->identity, id);
+	}
 	if (principal == NULL) {
 		http_reply_error(request, ERR_NOT_FOUND, NULL);
 		return NULL;
@@ -228,17 +235,36 @@ static bool role_read(struct http_request *request, enum role *role)
 	return true;
 }
 
+/* Another one's looks to all but operators like none. */
+static bool workspace_read(struct guild *guild, struct http_request *request, int64_t *workspace)
+{
+	struct str text;
+	int64_t id;
+	if (!http_body_str(request, "workspace_id", &text)) {
+		return true;
+	}
+	bool known = id_parse(&guild->id_secret, ID_WORKSPACE, text, &id) == ERR_OK;
+	if (!known || (id != *workspace && request->caller.role != ROLE_OPERATOR)) {
+		http_reply_invalid(request, "/workspace_id", "There is no such workspace.");
+		return false;
+	}
+	*workspace = id;
+	return true;
+}
+
 static void handle_user_create(struct http_request *request, void *ctx)
 {
 	struct guild *guild = ctx;
 	struct principal to = {.workspace = request->caller.workspace, .kind = PRINCIPAL_HUMAN, .specialty = STR("[]")};
-	if (!name_read(request, &to.name) || !role_read(request, &to.role)) {
+	if (!workspace_read(guild, request, &to.workspace) || !name_read(request, &to.name) || !role_read(request, &to.role)) {
 		return;
 	}
 	struct user_command *command = change_new(guild, request, &user_create_row, sizeof(*command));
 	if (command == NULL) {
 		return;
 	}
+	/* Its admins find the change in their log, whoever made it. */
+	command->change.command.caller.workspace = to.workspace;
 	command->identity = guild->identity;
 	command->is_new = true;
 	command->to = to;
@@ -253,7 +279,10 @@ static enum err user_create_apply(struct command *base, struct db *db)
 	struct principal_new made = {
 		.id = to->id, .workspace = to->workspace, .kind = to->kind, .role = to->role, .name = to->name};
 	command->to.created_at_us = command_now_us(base);
-	enum err err = identity_principal_insert(command->identity, db, &made, command->to.created_at_us);
+	enum err err = identity_workspace_look(db, to->workspace);
+	if (err == ERR_OK) {
+		err = identity_principal_insert(command->identity, db, &made, command->to.created_at_us);
+	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
@@ -295,6 +324,7 @@ static void user_patch_try(struct http_request *request, struct guild *guild, un
 		return;
 	}
 	command->identity = guild->identity;
+	command->change.command.caller.workspace = from->workspace;
 	command->tries = tries;
 	command->from = *from;
 	command->to = to;

@@ -52,9 +52,9 @@ void identity_handle_token_rotate(struct http_request *request, void *ctx);
 void identity_handle_token_delete(struct http_request *request, void *ctx);
 
 /* identity_store.c */
-enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us) MUST_USE;
 /* The oldest; 0 when there is none. */
-enum err workspace_row_first(struct db *db, int64_t *id) MUST_USE;
+enum err identity_workspace_look(struct db *db, int64_t id) MUST_USE; /* ERR_NOT_FOUND */
+enum err identity_workspace_first(struct db *db, int64_t *id) MUST_USE;
 enum err principal_row_insert(struct db *db, const struct principal *principal) MUST_USE;
 enum err principal_row_update(struct db *db, const struct principal *principal) MUST_USE;
 typedef bool principal_row_fn(const struct principal *principal, void *arg);

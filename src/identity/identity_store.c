@@ -21,6 +21,7 @@ static const struct db_column principal_columns[] = {
 static const struct db_sql sql_workspace_insert = {
 	"INSERT INTO workspace (id, name, default_agent, created_at) VALUES (?1, ?2, NULL, ?3)"};
 static const struct db_sql sql_workspace_first = {"SELECT id FROM workspace ORDER BY id LIMIT 1"};
+static const struct db_sql sql_workspace_look = {"SELECT id FROM workspace WHERE id = ?1"};
 static const struct db_sql sql_principal_insert = {
 	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
 static const struct db_sql sql_principal_update = {
@@ -38,7 +39,7 @@ static const struct db_sql sql_token_count = {
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
 
-enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_t now_us)
+enum err identity_workspace_insert(struct db *db, int64_t id, struct str name, int64_t now_us)
 {
 	struct db_stmt *stmt = db_use(db, &sql_workspace_insert);
 	db_bind_int(stmt, 1, id);
@@ -47,7 +48,16 @@ enum err workspace_row_insert(struct db *db, int64_t id, struct str name, int64_
 	return db_run(stmt);
 }
 
-enum err workspace_row_first(struct db *db, int64_t *id)
+enum err identity_workspace_look(struct db *db, int64_t id)
+{
+	struct db_stmt *stmt = db_use(db, &sql_workspace_look);
+	db_bind_int(stmt, 1, id);
+	enum err err = db_first(stmt);
+	db_reset(stmt);
+	return err;
+}
+
+enum err identity_workspace_first(struct db *db, int64_t *id)
 {
 	struct db_stmt *stmt = db_use(db, &sql_workspace_first);
 	enum err err = db_first(stmt);

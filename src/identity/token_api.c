@@ -225,6 +225,7 @@ void identity_handle_token_create(struct http_request *request, void *ctx)
 		return;
 	}
 	command->identity = guild->identity;
+	command->change.command.caller.workspace = principal->workspace;
 	command->token = (struct token_row){.id = guild_key(guild, request->loop), .principal = principal->id, .terms = terms};
 	token_make(guild->env, command->text, command->token.hash);
 	change_submit(&command->change, token_audit(command, principal, 0));

@@ -83,6 +83,7 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 		struct bus_event_parts parts = {.topics = topics,
 						.topic_count = count,
 						.time_us = env_wall_us(guild->env),
+						.workspace = caller->workspace,
 						.audience = audience,
 						.type = input->type,
 						.source = str_of(source),

@@ -114,9 +114,13 @@ enum err topic_publish_check(struct guild *guild, const struct caller *caller, s
 	return may ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* Of approvals admins hear too, beside the agent and who asked. */
+/* Every event that anybody is given passes here. Topics have the same names in all workspaces; events stay in theirs. Of approvals admins
+ * hear too, beside the agent and who asked. */
 bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event)
 {
+	if (event->workspace != caller->workspace) {
+		return false;
+	}
 	if (caller_is_admin(caller) && str_starts(event->type, STR("approval_"))) {
 		return true;
 	}
@@ -200,8 +204,7 @@ static enum err channel_find(struct guild *guild, const struct caller *caller, s
 	return err;
 }
 
-/* Plain topics belong to their workspace. While there is one, the name is enough; this is the place where a workspace's own names get
- * their prefix. */
+/* Plain topics belong to their workspace: the name is enough, since ops_event_visible keeps events in theirs. */
 static void topic_internal(const struct caller *caller, struct str name, struct topic_name *out)
 {
 	(void)caller;

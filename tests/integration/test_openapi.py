@@ -113,6 +113,9 @@ def compare_people(document, server, user):
     document.reply(user, "GET", "/v1/tokens")
     token = document.reply(user, "POST", "/v1/tokens/{id}/rotate", {"expires_in_s": 90}, id=token["id"])
     document.reply(user, "DELETE", "/v1/tokens/{id}", id=token["id"])
+    made = document.reply(server, "POST", "/v1/workspaces", {"name": "Compared"})
+    document.reply(server, "GET", "/v1/workspaces")
+    document.reply(server, "PATCH", "/v1/workspaces/{id}", {"default_agent": "chat-assistant"}, id=made["id"])
     key = document.reply(user, "POST", "/v1/keys", {"provider": "elsewhere", "key": "sk-0123456789abcdef", "base_url": "https://llm.example.org/v1"})
     document.reply(user, "GET", "/v1/keys")
     document.reply(user, "DELETE", "/v1/keys/{id}", id=key["id"])
@@ -350,6 +353,7 @@ def test_lists_have_their_bounds(shared_server):
         channel = shared_server.post("/v1/channels", {"name": name.split()[1]}).ok(200, 201)["id"]
         shared_server.put(f"/v1/channels/{channel}/members/" + shared_server.second_user().id).ok(200)
     shared_server.post("/v1/posts", {"content": "before"}).ok(201)
+    shared_server.post("/v1/workspaces", {"name": "Bound workspace"}).ok(201)
     post = shared_server.post("/v1/posts", {"content": "x"}).ok(201)["id"]
     for _ in range(2):
         shared_server.post(f"/v1/posts/{post}/replies", {"content": "x"}).ok(201)
