@@ -157,6 +157,9 @@ struct guild_chat {
 	guild_event_fn *on_event;   /* not NULL: the answer is streamed to it; NULL: nothing is streamed anywhere */
 	void *ctx;
 	const char *idempotency_key; /* as in guild_request */
+	const char *priority;       /* low, medium, high or urgent, where it has to wait for its turn; NULL: medium */
+	const char *const *after;   /* ids of runs that have to complete before it begins, ended by NULL; NULL: none */
+	const char *parent_execution_id; /* the running run that it works for; NULL: none */
 };
 
 /* Runs a message through an agent and waits. The reply's body is the result (success, execution_id, response, ...), or the problem of a

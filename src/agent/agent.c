@@ -14,6 +14,7 @@ struct agent_command {
 	struct registry *registry;
 	struct agent_edit edit;
 	struct run_stop *stop; /* NULL: no run is ended */
+	int64_t runs_before; /* max_concurrent_runs of the agent as it was */
 };
 
 struct token_command {
@@ -296,6 +297,7 @@ void agent_edit_start(
 	command->stop = stops ? guild->runs->stop_make(guild) : NULL;
 	enum err err = to_keep(&request->arena, &command->edit.to) && (!stops || command->stop != NULL) ? edit_prepare(command) : ERR_LIMIT;
 	command->edit.from = NULL;
+	command->runs_before = edit->from != NULL ? edit->from->max_concurrent_runs : edit->to.max_concurrent_runs;
 	err = err == ERR_OK ? command_submit(&command->change.command, false) : err;
 	if (err != ERR_OK) {
 		stop_end(command, false);
@@ -390,11 +392,15 @@ static void edit_finish(struct command *base)
 	if (change_refused(&command->change)) {
 		return;
 	}
+	struct guild *guild = command->change.guild;
 	struct buf text;
 	struct json_out json;
+	if (command->edit.to.max_concurrent_runs != command->runs_before && guild->runs != NULL) {
+		guild->runs->places_changed(guild, base->loop, command->edit.to.workspace);
+	}
 	buf_init(&text, LIMIT_REQUEST_ARENA_BYTES);
 	json_begin(&json, &text);
-	agent_json(command->change.guild, &command->edit.to, true, &json);
+	agent_json(guild, &command->edit.to, true, &json);
 	change_reply(request, command->edit.reply_status, &text);
 }
 

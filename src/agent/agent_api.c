@@ -15,7 +15,7 @@ static const char *const kind_words[] = {"hosted", "external", NULL};
 		{"system_prompt", HTTP_STRING, false, 0, 65536, NULL, "instructions given before every conversation"},         \
 		{"configuration", HTTP_OBJECT, false, 0, 0, NULL, "free JSON object for the owner's use"},                     \
 		{"capabilities", HTTP_ARRAY, false, 0, 64, NULL, "words for what it can do"},                                  \
-		{"max_concurrent_runs", HTTP_INT, false, 0, 10000, NULL, "runs at the same time, 0: no limit; kept, not enforced yet"},                \
+		{"max_concurrent_runs", HTTP_INT, false, 0, 10000, NULL, "runs at the same time, others wait for their turn; 0: no limit"},                \
 	{                                                                                                                  \
 		"auto_reply", HTTP_BOOL, false, 0, 0, NULL, "answers mentions by itself"                                       \
 	}

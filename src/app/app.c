@@ -113,6 +113,7 @@ static void settings_fill(struct guild *guild)
 		.output_tokens_max = config_number(c, CONFIG_execution_output_tokens_max),
 		.history_bytes_max = config_number(c, CONFIG_execution_history_bytes),
 		.session_queue = config_number(c, CONFIG_execution_session_queue),
+		.workspace_runs = config_number(c, CONFIG_execution_workspace_runs),
 		.durable = config_is(c, CONFIG_store_durability, STR("durable")),
 		.token_batch_us = config_number(c, CONFIG_store_token_batch),
 		.keep_finished_us = config_number(c, CONFIG_execution_keep_finished),
@@ -221,16 +222,18 @@ static enum err step_store(struct guild *guild, char *detail)
 	err = err == ERR_OK ? step_policy(guild) : err;
 	err = err == ERR_OK ? approval_create(guild, config_number(guild->config, CONFIG_governance_approval_ttl), &guild->approvals) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
+	err = err == ERR_OK ? admit_create(guild, &guild->admission) : err;
 	err = err == ERR_OK ? social_create(guild, &guild->social) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[5 + SOCIAL_OVERLAYS + 1] = {
+	struct command_overlay overlays[6 + SOCIAL_OVERLAYS + 1] = {
+		admit_overlay(guild->admission),
 		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), policy_set_overlay(guild->policies),
 		{.ctx = guild, .mark = notary_mark, .undo_to = notary_undo_to, .committed = notary_committed}};
-	social_overlays(guild->social, &overlays[5]);
+	social_overlays(guild->social, &overlays[6]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,

@@ -360,6 +360,22 @@ static bool put_text(struct json_out *json, struct str name, const char *text)
 	return utf8_valid(str_of(text));
 }
 
+static bool put_texts(struct json_out *json, struct str name, const char *const *texts)
+{
+	bool valid = true;
+	if (texts == NULL) {
+		return true;
+	}
+	json_name(json, name);
+	json_array(json);
+	for (; *texts != NULL; texts++) {
+		json_str(json, str_of(*texts));
+		valid &= utf8_valid(str_of(*texts));
+	}
+	json_array_end(json);
+	return valid;
+}
+
 int guild_chat(struct guild_handle *handle, const struct guild_chat *chat, struct guild_reply *reply)
 {
 	struct buf body;
@@ -374,6 +390,9 @@ int guild_chat(struct guild_handle *handle, const struct guild_chat *chat, struc
 	bool valid = put_text(&json, STR("agent"), chat->agent);
 	valid &= put_text(&json, STR("message"), chat->message);
 	valid &= put_text(&json, STR("session_id"), chat->session_id);
+	valid &= put_text(&json, STR("priority"), chat->priority);
+	valid &= put_text(&json, STR("parent_execution_id"), chat->parent_execution_id);
+	valid &= put_texts(&json, STR("after"), chat->after);
 	json_put_bool(&json, STR("stream"), chat->on_event != NULL);
 	json_object_end(&json);
 	if (!valid) {

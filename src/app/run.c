@@ -242,6 +242,7 @@ void app_destroy(struct guild **guild_at)
 	bus_history_destroy(&guild->history);
 	command_runner_destroy(&guild->commands);
 	quota_destroy(&guild->quota);
+	admit_destroy(&guild->admission);
 	idempotency_destroy(&guild->idempotency);
 	approval_destroy(&guild->approvals);
 	policy_set_destroy(&guild->policies);

@@ -211,6 +211,21 @@ static bool on_tick(void *ctx)
 
 /* ---- one message ---- */
 
+static void put_after(struct json_out *out, const char *list)
+{
+	struct str rest = str_of(list), id;
+
+	if (!list) {
+		return;
+	}
+	json_name(out, STR("after"));
+	json_array(out);
+	while (str_split(&rest, ',', &id)) {
+		json_str(out, str_trim(id));
+	}
+	json_array_end(out);
+}
+
 static void put_body(struct chat *chat, struct str message, bool stream, struct buf *body)
 {
 	struct json_out out;
@@ -224,6 +239,10 @@ static void put_body(struct chat *chat, struct str message, bool stream, struct 
 	if (chat->session[0]) {
 		json_put_str(&out, STR("session_id"), str_of(chat->session));
 	}
+	if (cli_option(chat->cli, "priority")) {
+		json_put_str(&out, STR("priority"), str_of(cli_option(chat->cli, "priority")));
+	}
+	put_after(&out, cli_option(chat->cli, "after"));
 	json_put_bool(&out, STR("stream"), stream);
 	json_object_end(&out);
 }

@@ -27,6 +27,8 @@ const struct cli_option cli_config_options[] = {
 static const struct cli_option chat_options[] = {
 	{"agent", "AGENT", "id or handle of the agent; else the session's, the workspace's, or Chat Assistant"},
 	{"session", "ID", "go on with this session"},
+	{"priority", "WORD", "low, medium, high or urgent, where it has to wait for its turn"},
+	{"after", "IDS", "begin when these runs have completed; several with commas between"},
 	{"no-stream", NULL, "wait for the whole answer"},
 	{NULL, NULL, NULL},
 };

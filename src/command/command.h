@@ -76,7 +76,7 @@ struct command_overlay {
 	enum err (*flush)(void *ctx, struct db *db); /* before the commit: writes what was summed up over the batch. NULL: nothing */
 };
 
-#define COMMAND_OVERLAYS_MAX 8
+#define COMMAND_OVERLAYS_MAX 12
 
 struct command_options {
 	const struct env *env;

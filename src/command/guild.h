@@ -23,6 +23,7 @@ struct quota;
 struct idempotency;
 struct http_request;
 struct engine;
+struct admission;
 struct http_server;
 struct http_client;
 struct keyring;
@@ -38,6 +39,7 @@ struct guild_settings {
 	int64_t connect_timeout_us, first_byte_timeout_us, idle_timeout_us, total_timeout_us;
 	int64_t answer_bytes_max, output_tokens_max, history_bytes_max;
 	int64_t session_queue;               /* messages waiting in one session */
+	int64_t workspace_runs;              /* of one workspace at the same time; 0: no limit */
 	int64_t token_batch_us, keep_finished_us;
 	bool durable;                        /* no token is seen before it is on disk; agents may say otherwise */
 	/* What agents may do in an hour, by enum maturity; -1: no limit. */
@@ -50,7 +52,7 @@ struct guild_settings {
 	struct str allowed_emails;           /* addresses and @domains that are not redacted, separated by commas */
 };
 
-/* Ends runs on every loop. Made before a commit, so that it cannot fail after it; sent, which consumes it, or freed. */
+/* What others tell runs. A stop ends them on every loop: made before a commit, so that it cannot fail after it; sent, which consumes it, or freed. */
 struct guild;
 struct run_stop;
 struct guild_runs {
@@ -58,6 +60,8 @@ struct guild_runs {
 	/* Those of that agent (0: any) in that workspace, waiting ones too. reason is static. */
 	void (*stop_send)(struct run_stop **stop, int64_t workspace, int64_t agent, const char *reason);
 	void (*stop_free)(struct run_stop **stop);
+	/* More runs of that workspace may begin than before. On a loop. */
+	void (*places_changed)(struct guild *guild, struct loop *loop, int64_t workspace);
 };
 
 struct guild {
@@ -88,6 +92,7 @@ struct guild {
 	/* The same for what only its audit entry tells of; set by approval_create. False: the entry is of another kind, or of a refusal. */
 	bool (*entry_again)(struct http_request *request, struct str entry, struct str audit_id);
 	const struct guild_runs *runs;       /* set by the engine; NULL: nothing runs */
+	struct admission *admission;
 	struct engine *engine;
 	struct http_server *http;
 	struct ops *ops;

@@ -101,6 +101,14 @@ void chat_handle(struct http_request *request, void *ctx)
 		chat.session_id = STR_NONE;
 	}
 	(void)http_body_str(request, "message", &chat.message);
+	if (!http_body_str(request, "parent_execution_id", &chat.parent)) {
+		chat.parent = STR_NONE;
+	}
+	struct str priority;
+	if (http_body_str(request, "priority", &priority)) {
+		(void)execution_priority_parse(priority, &chat.priority);
+	}
+	chat.after = json_member(request->body, STR("after"));
 	(void)http_body_bool(request, "strict", &chat.strict);
 	int64_t wait_ms = 0;
 	(void)http_body_int(request, "wait_ms", &wait_ms);
@@ -250,6 +258,7 @@ void chat_reply(struct http_request *request, const struct chat_result *result)
 	} else {
 		struct http_problem problem = {.err = result->err,
 					       .detail = result->reason.at != NULL ? result->reason : result->error,
+					       .pointer = result->pointer,
 					       .rule_id = result->rule_id,
 					       .execution_id = result->execution_id,
 					       .of_run = true,

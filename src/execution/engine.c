@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 
 /* Something to be done with an execution on the loop that owns it. */
 struct engine_order {
@@ -10,6 +10,7 @@ struct engine_order {
 	struct engine *engine;
 	int64_t execution;
 	bool dequeue;
+	enum err why;
 	const char *reason;
 	bool rollback;
 };
@@ -230,8 +231,9 @@ void engine_dequeue_take(struct engine_order *order, int64_t execution)
 	order_post_take(order, execution);
 }
 
-void engine_stop_execution_take(struct engine_order *order, int64_t execution, const char *reason, bool rollback)
+void engine_stop_execution_take(struct engine_order *order, int64_t execution, enum err why, const char *reason, bool rollback)
 {
+	order->why = why;
 	order->reason = reason;
 	order->rollback = rollback;
 	order_post_take(order, execution);
@@ -244,7 +246,7 @@ static void order_run(struct loop_note *note, struct loop *loop)
 	struct execution *execution = map_get(&shard->by_id, (uint64_t)order->execution);
 	if (execution != NULL) {
 		if (!order->dequeue) {
-			flow_stop(execution, ERR_CANCELLED, order->reason, order->rollback);
+			flow_stop(execution, order->why, order->reason, order->rollback);
 		} else if (execution->state == STATE_RECORD) {
 			execution->promoted = true;
 		} else {

@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 
 struct open_list {
 	int64_t *ids;
@@ -21,13 +21,15 @@ static enum err open_read(struct db *db, struct open_list *list);
 static enum err settle_all(struct engine *engine, const struct open_list *list);
 static enum err settle_some(struct engine *engine, struct settling *settling, const int64_t *ids, size_t count, size_t *done);
 static enum err revive_one(struct engine *engine, int64_t id);
+static enum err stop_dependant(const int64_t *columns, void *arg);
 
 enum err engine_recover(struct engine *engine)
 {
 	struct guild *guild = engine->guild;
 	struct db *db = writer_db(guild->writer);
 	struct open_list list = {.running_only = true};
-	enum err err = open_read(db, &list);
+	enum err err = admit_load(guild->admission, db);
+	err = err == ERR_OK ? open_read(db, &list) : err;
 	if (err == ERR_OK) {
 		err = settle_all(engine, &list);
 	}
@@ -35,7 +37,7 @@ enum err engine_recover(struct engine *engine)
 		log_at(LOG_WARN, "recovered", log_i("interrupted", (int64_t)list.count));
 	}
 	if (err == ERR_OK) {
-		err = turn_promote_all(db);
+		err = admit_resume(guild->admission, db);
 	}
 	if (err == ERR_OK) {
 		list.count = 0;
@@ -44,6 +46,9 @@ enum err engine_recover(struct engine *engine)
 	}
 	for (size_t i = 0; err == ERR_OK && i < list.count; i++) {
 		err = revive_one(engine, list.ids[i]);
+	}
+	if (err == ERR_OK) {
+		err = admit_each_failed(db, stop_dependant, engine);
 	}
 	mem_free(list.ids);
 	return err;
@@ -114,6 +119,16 @@ static enum err settle_some(struct engine *engine, struct settling *settling, co
 	}
 	*done = n;
 	return err;
+}
+
+/* The process ended before it could say so. */
+static enum err stop_dependant(const int64_t *columns, void *arg)
+{
+	struct engine_order *order = engine_order_make(arg);
+	if (order != NULL) {
+		engine_stop_execution_take(order, columns[0], ERR_DEPENDENCY_FAILED, "what it waited for did not complete", false);
+	}
+	return order != NULL ? ERR_OK : ERR_MEMORY;
 }
 
 /* The loops do not run yet, so their shards may be filled from here; promoted ones start with their loop's first turn. */

@@ -43,6 +43,11 @@ bool execution_status_parse(struct str word, int *out);
 enum execution_trigger { TRIGGER_CHAT = 1, TRIGGER_WEBSOCKET, TRIGGER_OPENAI, TRIGGER_API, TRIGGER_CLI, TRIGGER_LIBRARY, TRIGGER_MENTION,
 			 TRIGGER_SCHEDULE };
 struct str execution_trigger_word(int trigger);
+/* Of a run that has to wait for its turn. */
+enum run_priority { RUN_LOW = 1, RUN_MEDIUM, RUN_HIGH, RUN_URGENT };
+struct str execution_priority_word(enum run_priority priority);
+/* False: not such a word. */
+bool execution_priority_parse(struct str word, enum run_priority *out);
 enum on_busy { BUSY_ENQUEUE, BUSY_REJECT, BUSY_INTERRUPT, BUSY_ROLLBACK };
 
 struct chat_request {
@@ -55,6 +60,9 @@ struct chat_request {
 	bool stream;
 	bool strict;
 	enum on_busy on_busy;
+	enum run_priority priority;  /* 0: medium */
+	struct json after;           /* array of ids of runs that have to complete first; absent: none */
+	struct str parent;           /* id of the run it works for; at NULL: none */
 	enum execution_trigger trigger;
 	struct str trace_id;
 	int64_t wait_us;             /* how long an external agent may take to connect; 0: it has to be there */
@@ -89,6 +97,7 @@ struct chat_result {
 	struct str execution_id;     /* at NULL: refused */
 	struct str response, agent_id, agent_name, message_id, session_id, resolution_path; /* the last: JSON array */
 	struct str provider, model, error, reason, rule_id, audit_id;
+	struct str pointer;          /* member of the request that is to blame; at NULL: none */
 	int64_t tokens_in, tokens_out, cost_micro;
 	bool estimated, cost_unknown;
 	bool kept;                   /* a refusal, kept under the request's key */
@@ -103,6 +112,12 @@ struct chat_listener {
 	void (*ended)(void *ctx, const struct chat_result *result);
 	void *ctx;
 };
+
+/* Places of agents and workspaces, and what waits for them. It follows the writer's transactions. */
+struct admission;
+enum err admit_create(struct guild *guild, struct admission **out) MUST_USE;
+void admit_destroy(struct admission **admission);
+struct command_overlay admit_overlay(struct admission *admission);
 
 enum err engine_create(struct guild *guild, struct engine **out) MUST_USE;
 void engine_destroy(struct engine **engine);

@@ -15,6 +15,7 @@ static void resolve_handle(struct http_request *request, void *ctx);
 
 static const char *const busy_words[] = {"enqueue", "reject", "interrupt", "rollback", NULL};
 static const char *const status_words[] = {"queued", "running", "completed", "failed", "cancelled", "timed_out", "interrupted", NULL};
+static const char *const priority_words[] = {"low", "medium", "high", "urgent", NULL};
 static const char *const include_words[] = {"refused", NULL};
 
 #define CHAT_MEMBERS                                                                                                                    \
@@ -24,6 +25,10 @@ static const char *const include_words[] = {"refused", NULL};
 	{"history", HTTP_ARRAY, false, 0, LIMIT_HISTORY_MESSAGES, NULL,                                                               \
 	 "turns {role: user or assistant, content} sent to the model instead of the stored ones"},                                    \
 	{"on_busy", HTTP_STRING, false, 0, 0, busy_words, "what happens when the session is answering another message"},              \
+	{"priority", HTTP_STRING, false, 0, 0, priority_words, "among runs that wait for a place: medium when left out"},             \
+	{"after", HTTP_ARRAY, false, 0, LIMIT_RUN_AFTER, NULL, "ids of runs that have to complete before this one begins"},           \
+	{"parent_execution_id", HTTP_STRING, false, 1, LIMIT_ID_BYTES, NULL,                                                          \
+	 "the running run that this one works for"},                                                                                  \
 	{"strict", HTTP_BOOL, false, 0, 0, NULL, "true: an unknown agent is a 404 instead of a fallback"},                            \
 	{"wait_ms", HTTP_INT, false, 0, 600000, NULL, "how long an external agent may take to connect; 0: it has to be there"},       \
 	{NULL, HTTP_ANY, false, 0, 0, NULL, NULL}

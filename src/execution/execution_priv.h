@@ -92,6 +92,14 @@ struct execution {
 	struct session_message *history;
 	size_t history_count;
 	bool history_given, stream, strict, session_new, recorded;
+	enum run_priority priority;
+	int64_t after[LIMIT_RUN_AFTER];
+	size_t after_count;
+	int64_t above[LIMIT_DELEGATION_DEPTH + 1]; /* the run it works for, the one that one works for, ... */
+	size_t above_count;
+	int depth;                   /* 0: nobody's */
+	enum err ties_err;           /* of what it runs after, or works for */
+	const char *pointer;         /* the member that a refusal is about */
 	struct idem idem;
 	bool has_idem, look_first;
 	enum on_busy on_busy;
@@ -140,6 +148,7 @@ struct execution {
 	bool abandoned;              /* its provider did not say done when it was told to stop */
 	struct settle_command *settle; /* tx2, made once and tried until it is on disk */
 	struct engine_order *stop_order, *next_order; /* for whom tx1 interrupts, and whom tx2 gives the turn */
+	struct admit_moves *moves;   /* other runs that tx2 concerns; NULL: none */
 	unsigned settle_tries;
 	bool has_room;               /* in the writer's queue, set aside for tx2 */
 	struct str settle_lens;      /* lengths of the deltas, for every try of tx2 */
@@ -192,12 +201,12 @@ enum execution_state execution_state_of(enum err err);
 /* On the writer, or before it runs: a message waits in that session; may one be waiting there? */
 void engine_queue_hint_set(struct engine *engine, int64_t session);
 bool engine_queue_hint(const struct engine *engine, int64_t session);
-/* Orders to an execution on the loop that owns it: start the next of a session; stop for a newer message. */
+/* Orders to an execution on the loop that owns it: it is its turn; stop. */
 /* An order is made while it can still be refused, and posted (which takes it) when it has to be. NULL: no memory. */
 struct engine_order *engine_order_make(struct engine *engine);
 void engine_order_free(struct engine_order **order);
 void engine_dequeue_take(struct engine_order *order, int64_t execution);
-void engine_stop_execution_take(struct engine_order *order, int64_t execution, const char *reason, bool rollback);
+void engine_stop_execution_take(struct engine_order *order, int64_t execution, enum err why, const char *reason, bool rollback);
 struct engine_shard *engine_shard_of(struct engine *engine, int64_t execution);
 void engine_keep(struct execution *execution);
 
@@ -216,10 +225,10 @@ struct settle_input {
 	struct str event_data, topics;
 };
 struct settle_output {
-	int64_t next_queued;         /* promoted in this transaction; 0: none */
+	int64_t next_queued;         /* runs now in its session, when it was settled already; 0: none */
 };
-/* In apply: updates turn and session, promotes the next queued turn, appends the closing log row. ERR_CONFLICT: it is settled already,
- * and next_queued is the one that runs now. */
+/* In apply: updates turn and session, lets those begin that waited for it, appends the closing log row. ERR_CONFLICT: it is settled
+ * already, and execution->moves are what that did. */
 enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out) MUST_USE;
 /* Makes the command that settles what a dead process left running (before the writer's thread runs). */
 enum err settle_interrupted_make(struct guild *guild, struct arena *arena, const struct turn *turn, struct command **out) MUST_USE;
@@ -236,10 +245,10 @@ enum err turn_waits(struct db *db, int64_t id, bool *waits) MUST_USE;
 enum err turn_last(struct db *db, int64_t session, int64_t *id) MUST_USE;
 /* The running turn of a session, 0: none. */
 enum err turn_running(struct db *db, int64_t session, int64_t *id) MUST_USE;
-/* Promotes the oldest queued turn of a session to running; 0: none. */
-/* Gives their turn to the oldest of each session where nobody has it: the process that should have done so has ended. */
-enum err turn_promote_all(struct db *db) MUST_USE;
-enum err turn_promote(struct db *db, int64_t session, int64_t *id) MUST_USE;
+/* The oldest queued turn of a session, 0: none. */
+enum err turn_first_queued(struct db *db, int64_t session, int64_t *id, int64_t *agent, int64_t *started_at_us) MUST_USE;
+/* A queued turn is running from now on. */
+enum err turn_begin(struct db *db, int64_t id) MUST_USE;
 enum err turn_get(struct db *db, struct arena *arena, int64_t id, struct turn *out) MUST_USE; /* ERR_NOT_FOUND */
 typedef enum err turn_fn(const struct turn *turn, void *arg);
 /* All queued and running ones, oldest first. */

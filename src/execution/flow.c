@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 #include "identity/key.h"
 
 #include <stdio.h>
@@ -34,6 +34,7 @@ const struct flow_table execution_flow = {"execution", states, STATE_COUNT};
 
 static enum err request_copy(struct execution *execution, const struct chat_request *request);
 static struct execution *flow_alloc(struct engine_shard *shard, const struct caller *caller, int64_t id);
+static enum err ties_copy(struct execution *execution, const struct chat_request *request);
 static void start_run(struct loop_task *task, struct loop *loop);
 static void destroy_run(struct loop_task *task, struct loop *loop);
 static void read_push(struct execution *execution);
@@ -48,6 +49,9 @@ static void fail_unrecorded(struct execution *execution, enum err err);
 
 void flow_enter_state(struct execution *execution, enum execution_state next, const char *reason)
 {
+	if ((execution->state == STATE_QUEUED) != (next == STATE_QUEUED)) {
+		metric_add(METRIC_EXECUTIONS_QUEUED, next == STATE_QUEUED ? 1 : -1);
+	}
 	flow_enter(&execution_flow, id_str(&execution->id_text), &execution->state, next, reason);
 }
 
@@ -154,6 +158,43 @@ static enum err request_copy(struct execution *execution, const struct chat_requ
 	if (execution->session_id > 0) {
 		execution->session_text = id_format(&execution->guild->id_secret, ID_SESSION, execution->session_id);
 	}
+	execution->priority = request->priority != 0 ? request->priority : RUN_MEDIUM;
+	execution->ties_err = ties_copy(execution, request);
+	return ERR_OK;
+}
+
+/* What it runs after, and what it works for. The error, if any, is the run's answer. */
+static enum err ties_copy(struct execution *execution, const struct chat_request *request)
+{
+	const struct siphash_key *secret = &execution->guild->id_secret;
+	struct json_iter iter = json_iter(request->after);
+	struct json item;
+	if (request->parent.at != NULL) {
+		execution->pointer = "/parent_execution_id";
+		if (id_parse(secret, ID_EXECUTION, request->parent, &execution->above[0]) != ERR_OK) {
+			return ERR_INVALID;
+		}
+		execution->above_count = 1;
+	}
+	execution->pointer = "/after";
+	while (json_kind(request->after) == JSON_ARRAY && json_next(&iter, NULL, &item)) {
+		struct str text;
+		int64_t id = 0;
+		if (!json_get_str(item, &text) || id_parse(secret, ID_EXECUTION, text, &id) != ERR_OK) {
+			return ERR_DEPENDENCY_UNKNOWN;
+		}
+		bool twice = false;
+		for (size_t i = 0; i < execution->after_count; i++) {
+			twice |= execution->after[i] == id;
+		}
+		if (!twice && execution->after_count == LIMIT_RUN_AFTER) {
+			return ERR_INVALID;
+		}
+		if (!twice) {
+			execution->after[execution->after_count++] = id;
+		}
+	}
+	execution->pointer = NULL;
 	return ERR_OK;
 }
 
@@ -180,6 +221,9 @@ void flow_destroy(struct execution *execution)
 {
 	struct engine_shard *shard = execution->shard;
 	check(!execution->batch.in_flight);
+	if (execution->state == STATE_QUEUED) {
+		metric_add(METRIC_EXECUTIONS_QUEUED, -1);
+	}
 	list_remove(&execution->link);
 	loop_task_cancel(&execution->step_task);
 	viewer_orphan_all(execution);
@@ -198,6 +242,7 @@ void flow_destroy(struct execution *execution)
 	mem_free(execution->refusal_kept);
 	engine_order_free(&execution->stop_order);
 	engine_order_free(&execution->next_order);
+	admit_moves_free(&execution->moves);
 	mem_free(execution);
 }
 
@@ -211,7 +256,9 @@ static void start_run(struct loop_task *task, struct loop *loop)
 {
 	struct execution *execution = container_of(task, struct execution, step_task);
 	(void)loop;
-	if (execution->look_first) {
+	if (execution->ties_err != ERR_OK) {
+		fail_unrecorded(execution, execution->ties_err);
+	} else if (execution->look_first || execution->above_count > 0) {
 		read_push(execution);
 	} else if (execution->session_new) {
 		resolve_step(execution);
@@ -236,20 +283,69 @@ static void read_push(struct execution *execution)
 	}
 }
 
+/* What its metadata says it works for; 0: nobody. */
+static int64_t parent_of(const struct execution *execution, struct arena *arena, const struct turn *turn)
+{
+	struct json_doc doc;
+	struct str text;
+	int64_t id = 0;
+	bool has = json_parse(arena, turn->metadata, &doc, NULL) == ERR_OK &&
+		   json_get_str(json_member(json_root(&doc), STR("parent_execution_id")), &text);
+	return has && id_parse(&execution->guild->id_secret, ID_EXECUTION, text, &id) == ERR_OK ? id : 0;
+}
+
+/* The runs above it, and how deep it stands. The nearest has to be the caller's, or one that the calling agent answers, and running. */
+static enum err above_read(struct execution *execution, struct db *db)
+{
+	const struct caller *caller = &execution->caller;
+	enum err err = ERR_OK;
+	execution->pointer = "/parent_execution_id";
+	for (size_t i = 0; i < execution->above_count && err == ERR_OK; i++) {
+		struct arena arena;
+		struct turn turn;
+		arena_init(&arena, LIMIT_FLOW_ARENA_BYTES);
+		err = turn_get(db, &arena, execution->above[i], &turn);
+		if (err == ERR_OK && i == 0) {
+			bool own = turn.owner == caller->principal || (caller->agent != 0 && caller->agent == turn.agent);
+			err = turn.workspace == caller->workspace && own && turn.status == EXECUTION_RUNNING ? ERR_OK : ERR_NOT_FOUND;
+		}
+		if (err == ERR_OK && !execution->session_new && turn.session == execution->session_id &&
+		    turn.status == EXECUTION_RUNNING && execution->on_busy == BUSY_ENQUEUE) {
+			/* Behind a run that may wait for it. */
+			execution->pointer = "/session_id";
+			err = ERR_DEPENDENCY_CYCLE;
+		}
+		int64_t next = err == ERR_OK ? parent_of(execution, &arena, &turn) : 0;
+		if (next != 0 && execution->above_count <= LIMIT_DELEGATION_DEPTH) {
+			execution->above[execution->above_count++] = next;
+		}
+		arena_fini(&arena);
+		if (err == ERR_NOT_FOUND && i > 0) {
+			err = ERR_OK; /* erased since */
+		}
+	}
+	if (err == ERR_OK) {
+		execution->depth = (int)execution->above_count;
+		execution->pointer = NULL;
+	}
+	return err == ERR_NOT_FOUND ? ERR_INVALID : err;
+}
+
 static enum err session_run(struct read_job *job, struct db *db)
 {
 	struct execution *execution = container_of(job, struct execution, read);
 	int64_t owner = caller_is_admin(&execution->caller) ? 0 : execution->caller.principal;
-	if (execution->look_first) {
-		enum err used = idempotency_free(db, &execution->idem, env_wall_us(execution->guild->env));
-		if (used != ERR_OK || execution->session_new) {
-			return used;
-		}
+	enum err err = execution->look_first ? idempotency_free(db, &execution->idem, env_wall_us(execution->guild->env)) : ERR_OK;
+	if (err == ERR_OK && execution->above_count > 0 && !execution->recorded) {
+		err = above_read(execution, db);
+	}
+	if (err != ERR_OK || (execution->session_new && !execution->recorded)) {
+		return err;
 	}
 	if (execution->session_id < 0) {
 		return ERR_SESSION_NOT_FOUND;
 	}
-	enum err err = session_read(db, &execution->arena, execution->session_id, execution->caller.workspace, owner, &execution->session);
+	err = session_read(db, &execution->arena, execution->session_id, execution->caller.workspace, owner, &execution->session);
 	if (err == ERR_OK) {
 		err = turn_last(db, execution->session_id, &execution->session_last);
 	}
@@ -271,7 +367,8 @@ static void session_done(struct read_job *job)
 	} else if (execution->state == STATE_QUEUED) {
 		flow_ready(execution, job->result);
 	} else {
-		enum err err = job->result == ERR_OK ? key_after_session(execution) : job->result;
+		bool looked = job->result == ERR_OK && !execution->session_new;
+		enum err err = looked ? key_after_session(execution) : job->result;
 		if (err != ERR_OK) {
 			fail_unrecorded(execution, err);
 		} else {
@@ -303,6 +400,7 @@ static enum err agent_take(struct execution *execution, const struct agent *agen
 		return ERR_INTERNAL;
 	}
 	execution->policy_revision = policy_revision(policy);
+	input.depth = execution->depth;
 	decide(&input, &execution->decision);
 	if (agent == NULL) {
 		execution->agent_name = execution->wanted_agent.at != NULL ? execution->wanted_agent : STR("agent");
@@ -442,6 +540,13 @@ void flow_refused(struct execution *execution, enum err err, int64_t audit_seq, 
 	struct id_text audit_text;
 	bool refused = audit_seq != 0;
 	result.error = err_row(result.err)->text;
+	if (err == ERR_INVALID && execution->above_count > 0) {
+		execution->pointer = "/parent_execution_id";
+		result.error = STR("It names no run of yours that is running.");
+	} else if (err == ERR_DEPENDENCY_UNKNOWN || err == ERR_DEPENDENCY_CYCLE) {
+		execution->pointer = execution->pointer != NULL ? execution->pointer : "/after";
+	}
+	result.pointer = execution->pointer != NULL ? str_of(execution->pointer) : STR_NONE;
 	result.kept = execution->idem.kept;
 	result.kept_at_us = execution->idem.made_at_us;
 	if (execution->agent_id != 0) {
@@ -499,6 +604,7 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, struct
 	execution->session_text = id_format(&guild->id_secret, ID_SESSION, turn->session);
 	execution->recorded = true;
 	execution->state = STATE_QUEUED;
+	metric_add(METRIC_EXECUTIONS_QUEUED, 1);
 	enum err err = agent_take(execution, registry_get(guild->registry, turn->agent));
 	if (err == ERR_OK && !(copy_or_none(&execution->arena, turn->message, &execution->message) &&
 			       copy_or_none(&execution->arena, turn->resolution, &execution->resolution))) {
@@ -569,6 +675,7 @@ void flow_dequeue(struct execution *execution)
 		flow_end(execution, ERR_INTERNAL, "no such action");
 		return;
 	}
+	input.depth = execution->depth;
 	decide(&input, &execution->decision);
 	metric_add(execution->decision.allowed ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (!execution->decision.proceed) {

@@ -34,7 +34,7 @@ void flow_recorded(struct execution *execution, bool queued)
 	execution->recorded = true;
 	execution->total_timer.run = total_run;
 	if (queued) {
-		flow_enter_state(execution, STATE_QUEUED, "session busy");
+		flow_enter_state(execution, STATE_QUEUED, "not its turn yet");
 	}
 	if (execution->has_listener && execution->listener.recorded != NULL) {
 		execution->listener.recorded(execution->listener.ctx, execution->id, execution->session_id, queued);

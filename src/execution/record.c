@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "base/metric.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 #include "wire/json.h"
 
 struct record_command {
@@ -11,7 +11,8 @@ struct record_command {
 	struct execution *execution;
 	struct turn turn;
 	struct log_row row;
-	bool queued;
+	struct admit_new place;
+	bool queued, behind;
 	int64_t running;     /* of a busy session, to be interrupted */
 	bool denied;
 };
@@ -86,6 +87,29 @@ static enum err entry_make(struct execution *execution, bool refused, struct str
 	return audit_entry_put(&execution->arena, &entry, out);
 }
 
+/* What was asked about its turn; nothing, where nothing was. */
+static void ties_put(struct execution *execution, struct json_out *json)
+{
+	const struct siphash_key *secret = &execution->guild->id_secret;
+	if (execution->above_count > 0) {
+		struct id_text parent = id_format(secret, ID_EXECUTION, execution->above[0]);
+		json_put_str(json, STR("parent_execution_id"), id_str(&parent));
+		json_put_int(json, STR("depth"), execution->depth);
+	}
+	if (execution->priority != RUN_MEDIUM) {
+		json_put_str(json, STR("priority"), execution_priority_word(execution->priority));
+	}
+	if (execution->after_count > 0) {
+		json_name(json, STR("after"));
+		json_array(json);
+		for (size_t i = 0; i < execution->after_count; i++) {
+			struct id_text id = id_format(secret, ID_EXECUTION, execution->after[i]);
+			json_str(json, id_str(&id));
+		}
+		json_array_end(json);
+	}
+}
+
 static enum err metadata_make(struct execution *execution, struct str *out)
 {
 	struct buf text;
@@ -101,6 +125,7 @@ static enum err metadata_make(struct execution *execution, struct str *out)
 	json_object_end(&json);
 	json_name(&json, STR("governance_check"));
 	decision_json(&execution->decision, execution->agent_name, str_of(execution->action), &json);
+	ties_put(execution, &json);
 	json_put_str_or_null(&json, STR("request_id"), execution->trace_id.len != 0 ? execution->trace_id : STR_NONE);
 	json_object_end(&json);
 	*out = buf_err(&text) == ERR_OK ? arena_copy(&execution->arena, buf_str(&text)) : STR_NONE;
@@ -224,14 +249,33 @@ static enum err session_old_apply(struct record_command *record, struct db *db, 
 	if (err != ERR_OK) {
 		return err;
 	}
-	record->queued = open_before > 0;
-	if (record->queued) {
-		engine_queue_hint_set(execution->shard->engine, execution->session_id);
+	record->behind = open_before > 0;
+	if (record->behind && execution->on_busy != BUSY_ENQUEUE) {
+		err = turn_running(db, execution->session_id, &record->running);
+		if (err == ERR_OK && record->running == 0) {
+			int64_t agent, started_at_us;
+			err = turn_first_queued(db, execution->session_id, &record->running, &agent, &started_at_us);
+		}
 	}
-	if (record->queued && execution->on_busy != BUSY_ENQUEUE) {
-		return turn_running(db, execution->session_id, &record->running);
-	}
-	return ERR_OK;
+	return err;
+}
+
+static void place_fill(struct record_command *record, int64_t now_us)
+{
+	struct execution *execution = record->execution;
+	record->place = (struct admit_new){.wait = {.id = execution->id,
+						    .workspace = execution->caller.workspace,
+						    .agent = execution->agent_id,
+						    .session = execution->session_id,
+						    .queued_at_us = now_us,
+						    .priority = execution->priority,
+						    .delegated = execution->above_count > 0},
+					   .caller = &execution->caller,
+					   .parent = execution->above_count > 0 ? execution->above[0] : 0,
+					   .after = execution->after,
+					   .after_count = execution->after_count,
+					   .above = execution->above,
+					   .above_count = execution->above_count};
 }
 
 static enum err record_apply(struct command *command, struct db *db)
@@ -239,16 +283,27 @@ static enum err record_apply(struct command *command, struct db *db)
 	struct record_command *record = (struct record_command *)command;
 	struct execution *execution = record->execution;
 	int64_t now_us = command_now_us(command);
-	record->queued = false;
+	struct admission *admission = execution->guild->admission;
+	record->behind = false;
 	record->running = 0;
 	record->denied = false;
-	enum err err = execution->session_new ? session_new_apply(record, db, now_us) : session_old_apply(record, db, now_us);
+	place_fill(record, now_us);
+	enum err err = admit_look(admission, db, &record->place);
 	if (err != ERR_OK) {
 		return err;
+	}
+	err = execution->session_new ? session_new_apply(record, db, now_us) : session_old_apply(record, db, now_us);
+	if (err != ERR_OK) {
+		return err;
+	}
+	record->queued = record->behind || record->place.waits;
+	if (record->queued) {
+		engine_queue_hint_set(execution->shard->engine, execution->session_id);
 	}
 	record->turn.started_at_us = now_us;
 	record->turn.status = record->queued ? EXECUTION_QUEUED : EXECUTION_RUNNING;
 	err = turn_insert(db, &record->turn);
+	err = err == ERR_OK ? admit_enter(admission, db, &record->place, record->behind) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -273,6 +328,7 @@ static enum err record_deny(struct command *command, struct db *db, enum err why
 	    ERR_OK) {
 		return ERR_INTERNAL;
 	}
+	input.depth = execution->depth;
 	decide(&input, &execution->decision);
 	enum err err = entry_make(execution, true, flow_reason(execution, &execution->arena), why, &row.entry);
 	return err != ERR_OK ? err : command_log(command, db, &row);
@@ -288,11 +344,15 @@ static void record_finish(struct command *command)
 		return;
 	}
 	if (record->running != 0) {
-		engine_stop_execution_take(execution->stop_order, record->running, "interrupted by a newer message",
+		engine_stop_execution_take(execution->stop_order, record->running, ERR_CANCELLED, "interrupted by a newer message",
 					   execution->on_busy == BUSY_ROLLBACK);
 		execution->stop_order = NULL;
 	}
+	bool failed = record->place.failed;
 	flow_recorded(execution, record->queued);
+	if (failed) {
+		flow_stop(execution, ERR_DEPENDENCY_FAILED, "what it waits for did not complete", false);
+	}
 }
 
 /* ---- a refusal ---- */

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 
 struct settle_command {
 	struct command base;
@@ -25,7 +25,8 @@ int execution_status_of(enum err err)
 {
 	switch (err) {
 	case ERR_OK: return EXECUTION_COMPLETED;
-	case ERR_CANCELLED: return EXECUTION_CANCELLED;
+	case ERR_CANCELLED:
+	case ERR_DEPENDENCY_FAILED: return EXECUTION_CANCELLED;
 	case ERR_TIMED_OUT:
 	case ERR_PROVIDER_TIMEOUT: return EXECUTION_TIMED_OUT;
 	case ERR_INTERRUPTED: return EXECUTION_INTERRUPTED;
@@ -105,8 +106,17 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 		int messages = input->rollback ? -1 : keeps_text ? 1 : 0;
 		err = turn_session_leave(db, input->session, messages, now_us);
 	}
-	if (err == ERR_OK && engine_queue_hint(guild->engine, input->session) && !waited && !input->hold_queue) {
-		err = turn_promote(db, input->session, &out->next_queued);
+	if (err == ERR_OK) {
+		struct admit_end end = {.id = input->id,
+					.workspace = input->workspace,
+					.agent = input->agent,
+					.session = input->session,
+					.waited = waited,
+					.completed = completed,
+					.hold = input->hold_queue,
+					.now_us = now_us};
+		struct execution *execution = ((struct settle_command *)command)->execution;
+		err = admit_leave(guild->admission, db, &end, execution != NULL ? &execution->moves : NULL);
 	}
 	if (err != ERR_OK) {
 		return err;
@@ -326,6 +336,8 @@ static void command_finish(struct command *command)
 	struct engine_order *order = execution->next_order;
 	execution->next_order = NULL;
 	flow_over(execution, execution_state_of(execution->end_err), command->log_seq[0], command->log_time_us[0]);
+	admit_tell(execution->moves);
+	admit_moves_free(&execution->moves);
 	if (next != 0) {
 		engine_dequeue_take(order, next);
 	} else {

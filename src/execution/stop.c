@@ -6,7 +6,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "execution/execution_priv.h"
+#include "execution/admit_priv.h"
 
 struct run_stop_note {
 	struct loop_note note; /* first */
@@ -25,7 +25,7 @@ static struct run_stop *stop_make(struct guild *guild);
 static void stop_send(struct run_stop **stop, int64_t workspace, int64_t agent, const char *reason);
 static void stop_free(struct run_stop **stop);
 
-const struct guild_runs execution_runs = {stop_make, stop_send, stop_free};
+const struct guild_runs execution_runs = {stop_make, stop_send, stop_free, admit_places_changed};
 
 static void shard_stop(struct engine_shard *shard, const struct run_stop *stop)
 {

@@ -23,11 +23,8 @@ static const struct db_sql SQL_TURN_SETTLE = {
 	"duration_ms = ?9, error_code = ?10, error_message = ?11, tokens_in = ?12, tokens_out = ?13, estimated = ?14, cost_unknown = ?15, "
 	"epoch = ?16, seq_last = ?17, truncated = ?18, finish_reason = ?19, provider = ?20, model = ?21 WHERE id = ?1 AND status <= 2"};
 static const struct db_sql SQL_TURN_FIRST_OPEN = {
-	"SELECT id FROM turn WHERE session = ?1 AND status <= 2 AND status = ?2 ORDER BY id LIMIT 1"};
-static const struct db_sql SQL_TURN_PROMOTE_ALL = {
-	"UPDATE turn SET status = 2 WHERE id IN (SELECT min(o.id) FROM turn o WHERE o.status <= 2 AND o.session IS NOT NULL GROUP BY o.session "
-	"HAVING max(o.status) = 1)"};
-static const struct db_sql SQL_TURN_PROMOTE = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
+	"SELECT id, agent, started_at FROM turn WHERE session = ?1 AND status <= 2 AND status = ?2 ORDER BY id LIMIT 1"};
+static const struct db_sql SQL_TURN_BEGIN = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
 static const struct db_sql SQL_TURN_LAST = {"SELECT id FROM turn WHERE session = ?1 ORDER BY id DESC LIMIT 1"};
 static const struct db_sql SQL_TURN_STATUS = {"SELECT status FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_GET = {"SELECT " TURN_COLUMNS " FROM turn WHERE id = ?1"};
@@ -144,19 +141,27 @@ enum err turn_settle(struct db *db, const struct settle_input *input, int64_t no
 }
 
 /* The oldest of a session that is queued, or running; 0: none. */
-static enum err first_open(struct db *db, int64_t session, int status, int64_t *id)
+static enum err first_open(struct db *db, int64_t session, int status, int64_t *id, int64_t *agent, int64_t *started_at_us)
 {
 	struct db_stmt *stmt = db_use(db, &SQL_TURN_FIRST_OPEN);
 	bool found;
-	*id = 0;
+	*id = *agent = *started_at_us = 0;
 	db_bind_int(stmt, 1, session);
 	db_bind_int(stmt, 2, status);
-	return one_int(stmt, id, &found);
+	enum err err = db_step(stmt, &found);
+	if (err == ERR_OK && found) {
+		*id = db_int(stmt, 0);
+		*agent = db_int(stmt, 1);
+		*started_at_us = db_int(stmt, 2);
+		db_reset(stmt);
+	}
+	return err;
 }
 
 enum err turn_running(struct db *db, int64_t session, int64_t *id)
 {
-	return first_open(db, session, EXECUTION_RUNNING, id);
+	int64_t agent, started_at_us;
+	return first_open(db, session, EXECUTION_RUNNING, id, &agent, &started_at_us);
 }
 
 enum err turn_last(struct db *db, int64_t session, int64_t *id)
@@ -179,20 +184,16 @@ enum err turn_waits(struct db *db, int64_t id, bool *waits)
 	return err;
 }
 
-enum err turn_promote(struct db *db, int64_t session, int64_t *id)
+enum err turn_first_queued(struct db *db, int64_t session, int64_t *id, int64_t *agent, int64_t *started_at_us)
 {
-	enum err err = first_open(db, session, EXECUTION_QUEUED, id);
-	if (err != ERR_OK || *id == 0) {
-		return err;
-	}
-	struct db_stmt *stmt = db_use(db, &SQL_TURN_PROMOTE);
-	db_bind_int(stmt, 1, *id);
-	return db_run(stmt);
+	return first_open(db, session, EXECUTION_QUEUED, id, agent, started_at_us);
 }
 
-enum err turn_promote_all(struct db *db)
+enum err turn_begin(struct db *db, int64_t id)
 {
-	return db_run(db_use(db, &SQL_TURN_PROMOTE_ALL));
+	struct db_stmt *stmt = db_use(db, &SQL_TURN_BEGIN);
+	db_bind_int(stmt, 1, id);
+	return db_run(stmt);
 }
 
 static void turn_of(struct db_stmt *stmt, struct turn *out)

@@ -39,6 +39,7 @@ static const struct websocket_handler handler = {on_message, on_drained, on_clos
 	{"client_id", HTTP_STRING, false, 1, LIMIT_CLIENT_ID_CHARS, NULL, "sent again with the same one, it is done once"}
 
 static const char *const busy_words[] = {"enqueue", "reject", "interrupt", "rollback", NULL};
+static const char *const priority_words[] = {"low", "medium", "high", "urgent", NULL};
 
 static const struct http_member plain_members[] = {MEMBERS_OF_ALL, {.name = NULL}};
 static const struct http_member auth_members[] = {
@@ -72,6 +73,9 @@ static const struct http_member chat_members[] = {
 	{"history", HTTP_ARRAY, false, 0, LIMIT_HISTORY_MESSAGES, NULL, "instead of the stored one: [{role, content}]"},
 	{"stream", HTTP_BOOL, false, 0, 0, NULL, "false: only the result comes"},
 	{"on_busy", HTTP_STRING, false, 0, 0, busy_words, "when the session is answering"},
+	{"priority", HTTP_STRING, false, 0, 0, priority_words, "among runs that wait for a place"},
+	{"after", HTTP_ARRAY, false, 0, LIMIT_RUN_AFTER, NULL, "ids of runs that have to complete first"},
+	{"parent_execution_id", HTTP_STRING, false, 1, LIMIT_ID_BYTES, NULL, "the running run that this one works for"},
 	{"strict", HTTP_BOOL, false, 0, 0, NULL, "an unknown agent is an error"},
 	{"wait_ms", HTTP_INT, false, 0, 600000, NULL, "how long an external agent may take to connect"},
 	MEMBER_CLIENT_ID,
@@ -82,7 +86,6 @@ static const struct http_member cancel_members[] = {
 	{"execution_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "the run"},
 	{.name = NULL},
 };
-static const char *const priority_words[] = {"low", "medium", "high", "urgent", NULL};
 static const struct http_member decide_members[] = {
 	MEMBERS_OF_ALL,
 	{"agent_id", HTTP_STRING, true, 1, LIMIT_ID_BYTES, NULL, "id or handle"},

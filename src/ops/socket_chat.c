@@ -94,6 +94,12 @@ static bool chat_read(struct message *message, struct chat_request *chat)
 	chat->agent = text_of(message, STR("agent_id"));
 	chat->message = text_of(message, STR("message"));
 	chat->session_id = text_of(message, STR("session_id"));
+	chat->parent = text_of(message, STR("parent_execution_id"));
+	chat->after = json_member(message->body, STR("after"));
+	struct str priority = text_of(message, STR("priority"));
+	if (priority.at != NULL) {
+		(void)execution_priority_parse(priority, &chat->priority);
+	}
 	(void)json_get_bool(json_member(message->body, STR("stream")), &chat->stream);
 	(void)json_get_bool(json_member(message->body, STR("strict")), &chat->strict);
 	int64_t wait_ms = 0;

@@ -25,6 +25,12 @@ const struct verify_compare verify_compares[] = {
 	      "SELECT t.id, CASE WHEN t.session IS NULL THEN 1 ELSE 2 END, "
 	      "(SELECT count(*) FROM session s WHERE s.id = t.session) + (SELECT count(*) FROM principal p WHERE p.id = t.owner) "
 	      "FROM turn t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"),
+	CHECK("run_queue", "what waits in the queue of runs is queued", ID_EXECUTION, "runs named:", "there are",
+	      "SELECT q.turn, 1, (SELECT count(*) FROM turn t WHERE t.id = q.turn AND t.status = 1) "
+	      "FROM run_queue q WHERE q.turn > ?1 ORDER BY q.turn LIMIT ?2"),
+	CHECK("run_after", "what waits for other runs waits in the queue", ID_EXECUTION, "runs named:", "there are",
+	      "SELECT a.turn, 1, (SELECT count(*) FROM run_queue q WHERE q.turn = a.turn) "
+	      "FROM run_after a WHERE a.turn > ?1 GROUP BY a.turn ORDER BY a.turn LIMIT ?2"),
 	CHECK("token_batches", "streamed text belongs to runs", ID_EXECUTION, "runs named:", "there are",
 	      "SELECT DISTINCT b.execution, 1, (SELECT count(*) FROM turn t WHERE t.id = b.execution) "
 	      "FROM token_batch b WHERE b.execution > ?1 ORDER BY b.execution LIMIT ?2"),

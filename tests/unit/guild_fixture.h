@@ -239,9 +239,11 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
 	identity_quota_set(g->identity, g->quota);
 	assert_int_equal(social_create(g, &g->social), ERR_OK);
-	struct command_overlay overlays[4 + SOCIAL_OVERLAYS + 1] = {
+	assert_int_equal(admit_create(g, &g->admission), ERR_OK);
+	struct command_overlay overlays[5 + SOCIAL_OVERLAYS + 1] = {
+		admit_overlay(g->admission),
 		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), policy_set_overlay(g->policies)};
-	social_overlays(g->social, &overlays[4]);
+	social_overlays(g->social, &overlays[5]);
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
 		.epoch = &g->epoch,
@@ -308,6 +310,7 @@ static inline int fixture_close(void **state)
 	command_runner_destroy(&g->commands);
 	keyring_close(&g->keyring);
 	quota_destroy(&g->quota);
+	admit_destroy(&g->admission);
 	approval_destroy(&g->approvals);
 	policy_set_destroy(&g->policies);
 	social_destroy(&g->social);

@@ -15,8 +15,9 @@ _BUGS = (_lib.WRONG_THREAD, _lib.FORKED)
 
 
 def _body(agent_id: str | None, message: str, session_id: str | None, history: Sequence[Mapping[str, Any]] | None,
-          stream: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {"message": message, "stream": stream}
+          stream: bool, turn: Mapping[str, Any]) -> dict[str, Any]:
+    """turn: what it has to say about its turn, None where nothing."""
+    body: dict[str, Any] = {"message": message, "stream": stream, **{name: value for name, value in turn.items() if value is not None}}
     if agent_id:
         body["agent"] = agent_id
     if session_id:
@@ -24,6 +25,10 @@ def _body(agent_id: str | None, message: str, session_id: str | None, history: S
     if history:
         body["history"] = [{"role": turn["role"], "content": turn["content"]} for turn in history]
     return body
+
+
+def _turn(priority: str | None, after: Sequence[str] | None, parent_execution_id: str | None) -> dict[str, Any]:
+    return {"priority": priority, "after": None if after is None else list(after), "parent_execution_id": parent_execution_id}
 
 
 def _result(reply: Reply) -> Record:
@@ -59,12 +64,14 @@ def _named(workspace_id: str | None) -> bool:
 async def execute_agent_chat(agent_id: str | None, message: str, user_id: str, session_id: str | None = None,
                              workspace_id: str | None = None, conversation_history: Sequence[Mapping[str, Any]] | None = None,
                              stream: bool = True, on_event: EventHandler | None = None, *, db: Db | None = None,
-                             idempotency_key: str | None = None) -> Record:
+                             idempotency_key: str | None = None, priority: str | None = None, after: Sequence[str] | None = None,
+                             parent_execution_id: str | None = None) -> Record:
     """Runs a message through an agent (id or handle; None: the session's, the workspace's or the system's) and gives the result.
 
     A refusal or a failed run is a result with success False, error, code, reason and audit_id. With stream the answer is streamed:
     on_event, plain or async, gets each streaming:* event on this loop. db: the store; else the one opened last.
-    With an idempotency_key the same call again gives the same run's result, within 48 hours.
+    With an idempotency_key the same call again gives the same run's result, within 48 hours. priority (low, medium, high, urgent): among runs
+    that wait for a place; after: ids of runs that have to complete first; parent_execution_id: the running run that this one works for.
     """
     try:
         store = current(db)
@@ -72,7 +79,7 @@ async def execute_agent_chat(agent_id: str | None, message: str, user_id: str, s
             store._workspace = store._workspace or (await store.aok("GET", "/v1/me"))["workspace_id"]
             if workspace_id != store._workspace:
                 return _wrong_workspace()
-        body = _body(agent_id, message, session_id, conversation_history, stream)
+        body = _body(agent_id, message, session_id, conversation_history, stream, _turn(priority, after, parent_execution_id))
         return _result(await store.arequest("POST", "/v1/chat", body, user=user_id, stream=stream,
                                             on_event=on_event if stream else None, idempotency_key=idempotency_key))
     except GuildError as error:
@@ -82,7 +89,8 @@ async def execute_agent_chat(agent_id: str | None, message: str, user_id: str, s
 def execute_agent_chat_sync(agent_id: str | None, message: str, user_id: str, session_id: str | None = None,
                             workspace_id: str | None = None, conversation_history: Sequence[Mapping[str, Any]] | None = None,
                             stream: bool = False, on_event: EventHandler | None = None, *, db: Db | None = None,
-                            idempotency_key: str | None = None) -> Record:
+                            idempotency_key: str | None = None, priority: str | None = None, after: Sequence[str] | None = None,
+                            parent_execution_id: str | None = None) -> Record:
     """The same as a plain function, for callers without an event loop: from any thread, also inside a running loop (which then waits).
 
     Never raises for a refusal or a failed run. Where nothing is open, it opens GUILD_DATA, else ./var.
@@ -93,7 +101,7 @@ def execute_agent_chat_sync(agent_id: str | None, message: str, user_id: str, se
             store._workspace = store._workspace or store.ok("GET", "/v1/me")["workspace_id"]
             if workspace_id != store._workspace:
                 return _wrong_workspace()
-        body = _body(agent_id, message, session_id, conversation_history, stream)
+        body = _body(agent_id, message, session_id, conversation_history, stream, _turn(priority, after, parent_execution_id))
         return _result(store.request("POST", "/v1/chat", body, user=user_id, stream=stream, on_event=on_event if stream else None,
                                      idempotency_key=idempotency_key))
     except GuildError as error:
