@@ -1080,6 +1080,9 @@ class TestRepliesReputationMilestonesEpisodes:
         author = human(town)
         post = author.says("to be deleted #gone")
         reply, second = ada.replies(post, "first"), bob.replies(post, "second")
+        mine = author.replies(post, "mine")
+        assert author.sees(post)["reply_count"] == 3
+        assert author.deletes(mine).status == 204 and author.sees(post)["reply_count"] == 2
         author.reacts(post, "👍")
         assert bob.deletes(post).status in (403, 404), "not his"
         with hearing(eve, "global") as socket:
