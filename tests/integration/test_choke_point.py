@@ -14,15 +14,16 @@ LOG_AUDIT = 1
 NOT_AUDITED = {"POST /v1/events": "an event x.* is told to who listens and kept nowhere",
                "POST /v1/agents/{id}/decide": "asks and changes nothing"}
 # Answers without a change, in the state that the test brings about.
-NOTHING_TO_DO = {"POST /v1/agents/{id}/demote", "POST /v1/executions/{id}/cancel", "DELETE /v1/blocks/{id}", "DELETE /v1/posts/{id}/reactions/{emoji}",
+NOTHING_TO_DO = {"POST /v1/agents/{id}/demote", "POST /v1/executions/{id}/cancel", "DELETE /v1/blocks/{id}",
+                 "DELETE /v1/posts/{id}/reactions/{emoji}",
                  "POST /v1/direct-messages/read", "POST /v1/kill-switch", "POST /v1/emergency", "PUT /v1/policy/{action}", "POST /v1/verify",
                  "DELETE /v1/channels/{id}/members/{member}", "PUT /v1/channels/{id}/members/{member}"}
 
 MESSAGES = {  # how each message is decided and where its effect is told
     "auth": "who one is", "auth.refresh": "who one is", "subscribe": "decided (subscribe), a read", "unsubscribe": "decided (unsubscribe)",
     "publish": "decided (publish), kept nowhere", "chat": "the engine's flow: GOVERN, RECORD", "cancel": "the run's closing entry",
-    "resume": "decided (subscribe), a read", "decide": "the route's row", "enforce": "the route's row", "chat_delta": "part of a run that is recorded",
-    "chat_end": "the run's closing entry", "ping": "nothing", "stats": "nothing"}
+    "resume": "decided (subscribe), a read", "decide": "the route's row", "enforce": "the route's row",
+    "chat_delta": "part of a run that is recorded", "chat_end": "the run's closing entry", "ping": "nothing", "stats": "nothing"}
 
 VERBS = {  # verbs with an effect on a server, and the routes that they are
     "chat": "POST /v1/chat", "agent add": "POST /v1/agents", "agent promote": "POST /v1/agents/{id}/promote",

@@ -191,9 +191,12 @@ class World:
     def thing(self, route):
         """What {id} of that route is, new."""
         path = route.split(" ")[1]
-        for prefix, make in (("/v1/agents/{id}/tokens", lambda: self.agent(kind="external")), ("/v1/agents/{id}/resume", self.paused),
-                             ("/v1/agents/", self.agent), ("/v1/executions/", self.run), ("/v1/sessions/", self.session),
-                             ("/v1/approvals/", self.approval), ("/v1/users/", self.user), ("/v1/tokens/", self.token), ("/v1/keys/", self.key),
+        for prefix, make in (("/v1/agents/{id}/tokens", lambda: self.agent(kind="external")),
+                             ("/v1/agents/{id}/resume", self.paused),
+                             ("/v1/agents/", self.agent), ("/v1/executions/", self.run),
+                             ("/v1/sessions/", self.session),
+                             ("/v1/approvals/", self.approval), ("/v1/users/", self.user), ("/v1/tokens/", self.token),
+                             ("/v1/keys/", self.key),
                              ("/v1/posts/", self.post), ("/v1/channels/", self.channel), ("/v1/direct-messages/", self.message),
                              ("/v1/audit/", self.entry), ("/v1/blocks/", self.user), ("/v1/policy/", lambda: "chat"),
                              ("/v1/workspaces/", lambda: self.server.get("/v1/me").body["workspace_id"])):
