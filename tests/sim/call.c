@@ -1,16 +1,16 @@
-/* call.c - requests through the library's door, and what comes back from it. */
+/* call.c - requests, through the library's door or over a connection, and what comes back. */
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "identity/identity.h"
-#include "sim.h"
+#include "net.h"
 
 #define BODY_BYTES_MAX (1 << 20)
 #define WAIT_STEPS_MAX 200000
 
 static const char *const deed_names[DEED_COUNT] = {"setup", "chat", "cancel", "resume", "post", "reply", "react", "unreact", "delete", "channel",
-	"join", "leave", "tell", "listen", "level", "role", "decide", "read"};
+	"join", "leave", "tell", "listen", "level", "role", "decide", "read", "sign in", "revoked"};
 
 static void call_free(struct sim_call *call)
 {
@@ -22,7 +22,7 @@ static void call_free(struct sim_call *call)
 }
 
 /* A note that is still under way needs the call. */
-static void call_over(struct sim_call *call)
+void sim_call_over(struct sim_call *call)
 {
 	call->over = true;
 	if (!call->hung_up && !call->sim->down) {
@@ -32,7 +32,7 @@ static void call_over(struct sim_call *call)
 
 /* ---- what the door says ---- */
 
-static void on_reply(void *ctx, int status, struct str content_type, struct str body)
+void sim_call_on_reply(void *ctx, int status, struct str content_type, struct str body)
 {
 	struct sim_call *call = ctx;
 	struct sim *sim = call->sim;
@@ -52,10 +52,10 @@ static void on_reply(void *ctx, int status, struct str content_type, struct str 
 		(void)sim_parse(sim, body);
 	}
 	sim_model_reply(call);
-	call_over(call);
+	sim_call_over(call);
 }
 
-static void on_begin(void *ctx)
+void sim_call_on_begin(void *ctx)
 {
 	struct sim_call *call = ctx;
 	call->status = 200;
@@ -65,7 +65,7 @@ static void on_begin(void *ctx)
 	}
 }
 
-static enum err on_bytes(void *ctx, struct str text)
+enum err sim_call_on_bytes(void *ctx, struct str text)
 {
 	struct sim_call *call = ctx;
 	struct sim *sim = call->sim;
@@ -86,7 +86,7 @@ static enum err on_bytes(void *ctx, struct str text)
 	return ERR_OK;
 }
 
-static void on_end(void *ctx)
+void sim_call_on_end(void *ctx)
 {
 	struct sim_call *call = ctx;
 	struct sim *sim = call->sim;
@@ -100,7 +100,7 @@ static void on_end(void *ctx)
 		sim->awaited = NULL;
 	}
 	sim_model_stream_end(call);
-	call_over(call);
+	sim_call_over(call);
 }
 
 /* ---- asking ---- */
@@ -109,7 +109,7 @@ static void dispatch_run(struct loop_note *note, struct loop *loop)
 {
 	struct sim_call *call = container_of(note, struct sim_call, note);
 	struct guild *guild = call->sim->guild;
-	struct http_local_sink sink = {on_reply, on_begin, on_bytes, on_end, call};
+	struct http_local_sink sink = {sim_call_on_reply, sim_call_on_begin, sim_call_on_bytes, sim_call_on_end, call};
 	const struct principal *principal = identity_principal(guild->identity, call->sim->actors[call->actor].principal);
 	struct caller caller;
 	if (principal == NULL) {
@@ -132,6 +132,23 @@ static void hang_run(struct loop_note *note, struct loop *loop)
 	}
 }
 
+/* Half of what is asked goes over connections; runs by WebSocket too. */
+static void door_draw(struct sim_call *call)
+{
+	struct sim *sim = call->sim;
+	bool run = call->deed == DEED_CHAT || call->deed == DEED_RESUME || call->deed == DEED_CANCEL;
+	uint32_t drawn = sim_draw(&sim->work, 100);
+	if (call->deed == DEED_REVOKED) {
+		call->by_wire = true;
+		return;
+	}
+	if (call->deed == DEED_SETUP || sim->resting || sim->actors[call->actor].token[0] == '\0') {
+		return;
+	}
+	call->by_wire = drawn < sim->wire_percent;
+	call->by_ws = call->by_wire && run && drawn % 3 == 0;
+}
+
 struct sim_call *sim_call_send(
 	struct sim *sim, int actor, enum sim_deed deed, const char *method, const char *body, const char *target, ...)
 {
@@ -145,6 +162,7 @@ struct sim_call *sim_call_send(
 	call->subject = call->other = -1;
 	call->level_version = -1;
 	call->loop = sim->guild->loops[sim_draw(&sim->work, SIM_LOOPS)];
+	call->sent_us = call->since_us = sim->now_us;
 	snprintf(call->method, sizeof(call->method), "%s", method);
 	va_start(args, target);
 	vsnprintf(call->target, sizeof(call->target), target, args);
@@ -164,14 +182,65 @@ struct sim_call *sim_call_send(
 	sim->deeds[deed]++;
 	sim_trace(sim, "#%llu %s %s: loop %u, %s %s %s", (unsigned long long)call->number, sim->actors[actor].name, deed_names[deed],
 		loop_number(call->loop), method, call->target, body != NULL ? body : "");
-	call->note.run = dispatch_run;
-	loop_note_post(call->loop, &call->note);
+	door_draw(call);
+	call->unsent = true;
 	return call;
+}
+
+static void call_post(struct sim_call *call)
+{
+	if (call->unsent) {
+		call->unsent = false;
+		call->note.run = dispatch_run;
+		loop_note_post(call->loop, &call->note);
+	}
+}
+
+/* What a call is follows behind its making: it goes out with the next step. */
+void sim_calls_go(struct sim *sim)
+{
+	struct list *next;
+	for (struct list *at = sim->calls.next; at != &sim->calls; at = next) {
+		struct sim_call *call = container_of(at, struct sim_call, link);
+		next = at->next;
+		if (!call->unsent) {
+			continue;
+		}
+		if (!call->by_wire) {
+			call_post(call);
+			continue;
+		}
+		call->unsent = false;
+		sim->by_wire++;
+		if (!sim_wire_send(call)) {
+			sim_call_on_cut(call);
+		}
+	}
+}
+
+void sim_call_on_cut(struct sim_call *call)
+{
+	struct sim *sim = call->sim;
+	sim_trace(sim, "#%llu %s %s: cut off", (unsigned long long)call->number, sim->actors[call->actor].name, deed_names[call->deed]);
+	bool follows = call->stream && call->deed != DEED_LISTEN && !sim->stopping && !sim->resting && sim_chance(&sim->work, 60);
+	int actor = call->actor, chat = call->subject;
+	sim_model_lost(call);
+	sim_call_over(call);
+	if (follows && sim->chats[chat].execution[0] != '\0') {
+		sim_work_resume(sim, actor, chat);
+	}
 }
 
 void sim_call_hang_up(struct sim_call *call)
 {
-	if (!call->hung_up && !call->over) {
+	if (call->wire != NULL) {
+		sim_wire_hang_up(call);
+		sim_call_on_end(call);
+	} else if (call->by_wire) {
+		/* Not sent yet. */
+		sim_call_on_cut(call);
+	} else if (!call->hung_up && !call->over) {
+		call_post(call);
 		call->hung_up = true;
 		call->hang_note.run = hang_run;
 		loop_note_post(call->loop, &call->hang_note);
@@ -213,7 +282,7 @@ void sim_call_keep(struct sim_call *call)
 	}
 	bool full = sim->repeat_count == SIM_REPEATS;
 	struct sim_repeat *kept = &sim->repeats_kept[full ? (int)sim_draw(&sim->work, SIM_REPEATS) : sim->repeat_count++];
-	*kept = (struct sim_repeat){call->deed, call->actor, call->subject, call->other, call->stream, "", "", ""};
+	*kept = (struct sim_repeat){call->deed, call->actor, call->subject, call->other, call->stream, call->by_ws, "", "", ""};
 	memcpy(kept->key, call->key, sizeof(kept->key));
 	memcpy(kept->target, call->target, strlen(call->target));
 	memcpy(kept->body, call->body.at, call->body.len);
@@ -227,15 +296,22 @@ void sim_calls_mute(struct sim *sim)
 		struct sim_call *call = container_of(at, struct sim_call, link);
 		if (!call->over) {
 			sim_model_lost(call);
-			sim_call_hang_up(call);
+			call->over = call->by_wire || call->unsent;
+			call->unsent = false;
+			if (!call->over) {
+				sim_call_hang_up(call);
+			}
 		}
 	}
+	sim_wire_forget(sim);
 }
 
 void sim_calls_hang_up(struct sim *sim)
 {
-	for (struct list *at = sim->calls.next; at != &sim->calls; at = at->next) {
+	struct list *next;
+	for (struct list *at = sim->calls.next; at != &sim->calls; at = next) {
 		struct sim_call *call = container_of(at, struct sim_call, link);
+		next = at->next;
 		if (call->deed == DEED_LISTEN) {
 			sim_call_hang_up(call);
 		}

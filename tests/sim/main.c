@@ -11,7 +11,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "execution/execution.h"
-#include "sim.h"
+#include "net.h"
 
 #define REST_US_MAX INT64_C(900000000)
 #define LAST_US INT64_C(3000000)
@@ -40,7 +40,7 @@ static void rest(struct sim *s)
 	int64_t until_us = s->now_us + REST_US_MAX;
 	s->resting = true;
 	sim_trace(s, "rest");
-	for (int64_t since_us = s->now_us; s->now_us < since_us + LAST_US;) {
+	for (int64_t since_us = s->now_us; s->now_us < since_us + LAST_US || sim_net_due_us(s->net) != INT64_MAX;) {
 		bool going = sim_step(s);
 		if (!at_rest(s)) {
 			since_us = s->now_us;
@@ -95,12 +95,12 @@ static void report(uint64_t seed, const uint8_t hash[HASH_SHA256_BYTES])
 	const struct sim *s = &sim;
 	hash_hex(hash, HASH_SHA256_BYTES, hex);
 	printf("seed %llu: %.16s, %llu steps, %.0f s, %llu calls (%llu ok, %llu refused, %llu lost), %llu frames, %llu events, %llu crashes (%llu in a "
-	       "transaction), %llu losses of power, %llu restarts, %llu troubles of the disk, %llu repeats\n",
+	       "transaction), %llu losses of power, %llu restarts, %llu troubles of the disk, %llu repeats, %llu over connections, %llu cuts\n",
 		(unsigned long long)seed, hex, (unsigned long long)s->step, (double)s->now_us / 1e6, (unsigned long long)s->calls_made,
 		(unsigned long long)s->answers_ok, (unsigned long long)s->answers_refused, (unsigned long long)s->answers_lost,
 		(unsigned long long)s->stream_events, (unsigned long long)s->bus_events, (unsigned long long)s->crashes,
 		(unsigned long long)s->crashes_inside, (unsigned long long)s->losses, (unsigned long long)s->restarts, (unsigned long long)s->troubles,
-		(unsigned long long)s->repeats);
+		(unsigned long long)s->repeats, (unsigned long long)s->by_wire, (unsigned long long)s->cuts);
 	fflush(stdout);
 }
 

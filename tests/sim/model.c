@@ -45,11 +45,33 @@ static bool level_forbids(struct sim *sim, const struct sim_call *call)
 	return sim_level_stable(level, call->level_version) && low;
 }
 
-static void level_changed(struct sim_level *level, int value)
+/* Its connection is gone, and the guild is not: what was asked may still be done, behind whatever is asked from now on. */
+static bool cut_off(const struct sim_call *call)
+{
+	return call->by_wire && call->status == 0 && !call->sim->down;
+}
+
+static void level_changed(struct sim_level *level, int value, bool still)
 {
 	level->value = value;
-	level->changing = false;
+	level->changing = still;
 	level->version++;
+}
+
+void sim_model_life(struct sim *sim)
+{
+	for (int i = 0; i < sim->post_count; i++) {
+		memset(sim->posts[i].reacting, 0, sizeof(sim->posts[i].reacting));
+	}
+	for (int i = 0; i < sim->channel_count; i++) {
+		memset(sim->channels[i].moving, 0, sizeof(sim->channels[i].moving));
+	}
+	for (int i = 0; i < SIM_AGENTS; i++) {
+		sim->agents[i].maturity.changing = false;
+	}
+	for (int i = 0; i < SIM_ACTORS; i++) {
+		sim->actors[i].role.changing = false;
+	}
 }
 
 /* ---- who sees what ---- */
@@ -84,14 +106,23 @@ static int post_by_id(const struct sim *sim, struct str id)
 	return -1;
 }
 
-static void must_see(struct sim_call *call, int post, const char *what)
+/* Whether the actor's part in that channel was another one at that time or later: what was said then may come late. */
+static bool part_changed(const struct sim *sim, int post, int actor, int64_t since_us)
 {
-	struct sim *sim = call->sim;
-	if (post >= sim->post_count || sim->posts[post].there == KNOWN_NO) {
-		sim_fail(sim, "#%llu: %s of post %d, which there is not", (unsigned long long)call->number, what, post);
+	const struct sim_post *p = &sim->posts[post];
+	while (p->parent >= 0) {
+		p = &sim->posts[p->parent];
 	}
-	if (sim_model_sees(sim, post, call->actor) == KNOWN_NO) {
-		sim_fail(sim, "#%llu: %s of post %d is not for %s", (unsigned long long)call->number, what, post, sim->actors[call->actor].name);
+	return p->scope == SCOPE_CHANNEL && sim->channels[p->target].changed_us[actor] >= since_us;
+}
+
+static void must_see(struct sim *sim, int actor, int post, const char *what, int64_t since_us)
+{
+	if (post >= sim->post_count || sim->posts[post].there == KNOWN_NO) {
+		sim_fail(sim, "%s of post %d, which there is not", what, post);
+	}
+	if (sim_model_sees(sim, post, actor) == KNOWN_NO && !part_changed(sim, post, actor, since_us)) {
+		sim_fail(sim, "%s of post %d is not for %s", what, post, sim->actors[actor].name);
 	}
 }
 
@@ -147,7 +178,7 @@ static void on_post(struct sim_call *call)
 static void on_react(struct sim_call *call)
 {
 	struct sim_post *post = &call->sim->posts[call->subject];
-	post->reacting[call->actor][call->other] = false;
+	post->reacting[call->actor][call->other] = cut_off(call);
 	if (known_of(call->status) == KNOWN_YES) {
 		post->reaction[call->actor][call->other] = call->deed == DEED_REACT ? KNOWN_YES : KNOWN_NO;
 	} else if (known_of(call->status) == KNOWN_MAYBE) {
@@ -174,7 +205,8 @@ static void on_channel(struct sim_call *call)
 static void on_membership(struct sim_call *call)
 {
 	struct sim_channel *channel = &call->sim->channels[call->subject];
-	channel->moving[call->other] = false;
+	channel->moving[call->other] = cut_off(call);
+	channel->changed_us[call->other] = call->sim->now_us;
 	if (known_of(call->status) == KNOWN_YES) {
 		channel->member[call->other] = call->deed == DEED_JOIN ? KNOWN_YES : KNOWN_NO;
 	} else if (known_of(call->status) == KNOWN_MAYBE) {
@@ -201,14 +233,22 @@ static void on_level(struct sim_call *call)
 	for (int i = 1; known_of(call->status) == KNOWN_YES && i <= 4; i++) {
 		value = strcmp(sim_text(sim, json_root(&sim->doc), "maturity"), words[i]) == 0 ? i : value;
 	}
-	level_changed(level, value);
+	level_changed(level, value, cut_off(call));
 }
 
 static void on_role(struct sim_call *call)
 {
-	struct sim_level *level = &call->sim->actors[call->subject].role;
+	struct sim_actor *actor = &call->sim->actors[call->subject];
+	struct sim_level *level = &actor->role;
 	enum sim_known known = known_of(call->status);
-	level_changed(level, known == KNOWN_YES ? call->other : known == KNOWN_NO ? level->value : 0);
+	/* Another role takes the tokens along; the same one may not. */
+	if (known == KNOWN_YES && level->value != 0 && level->value != call->other && actor->token[0] != '\0') {
+		memcpy(actor->revoked, actor->token, sizeof(actor->revoked));
+	}
+	if (known != KNOWN_NO) {
+		actor->token[0] = '\0';
+	}
+	level_changed(level, known == KNOWN_YES ? call->other : known == KNOWN_NO ? level->value : 0, cut_off(call));
 }
 
 static void on_decide(struct sim_call *call)
@@ -235,7 +275,7 @@ static void items_check(struct sim_call *call)
 		(void)json_get_str(json_member(item, STR("content")), &content);
 		int post = sim_mark_read(content, 'p'), told = sim_mark_read(content, 'd');
 		if (post >= 0) {
-			must_see(call, post, "a feed's item");
+			must_see(sim, call->actor, post, "a feed's item", call->sent_us);
 		}
 		if (told >= 0 && sim->told[told].from != call->actor && sim->told[told].to != call->actor) {
 			sim_fail(sim, "#%llu: a message of others", (unsigned long long)call->number);
@@ -252,7 +292,7 @@ static void on_read(struct sim_call *call)
 	}
 	const struct sim_post *post = &sim->posts[call->subject];
 	enum sim_known sees = sim_model_sees(sim, call->subject, call->actor);
-	if (sees != (enum sim_known)call->other) {
+	if (sees != (enum sim_known)call->other || part_changed(sim, call->subject, call->actor, call->sent_us)) {
 		return;
 	}
 	if (sees == KNOWN_NO && call->status == 200) {
@@ -261,6 +301,25 @@ static void on_read(struct sim_call *call)
 	if (sees == KNOWN_YES && post->there == KNOWN_YES && post->deleted == KNOWN_NO && call->status == 404) {
 		sim_fail(sim, "#%llu: post %d was acknowledged and is not found", (unsigned long long)call->number, call->subject);
 	}
+}
+
+void sim_model_run_known(struct sim_call *call)
+{
+	struct sim *sim = call->sim;
+	struct sim_chat *chat = &sim->chats[call->subject];
+	struct json root = json_root(&sim->doc);
+	const char *execution = sim_text(sim, root, "execution_id");
+	if (call->deed == DEED_RESUME) {
+		return;
+	}
+	if (chat->execution[0] != '\0' && strcmp(execution, chat->execution) != 0) {
+		sim_fail(sim, "#%llu: run %d is %s, and was %s", (unsigned long long)call->number, call->subject, execution, chat->execution);
+	}
+	snprintf(chat->execution, sizeof(chat->execution), "%s", execution);
+	if (chat->session[0] == '\0') {
+		snprintf(chat->session, sizeof(chat->session), "%s", sim_text(sim, root, "session_id"));
+	}
+	chat->there = KNOWN_YES;
 }
 
 static void on_chat(struct sim_call *call)
@@ -272,15 +331,8 @@ static void on_chat(struct sim_call *call)
 	const char *execution = sim_text(sim, root, "execution_id");
 	bool stable = sim_level_stable(level, call->level_version);
 	bool governed = call->status == 403 && strcmp(sim_text(sim, root, "code"), "governance_blocked") == 0;
-	if (execution[0] != '\0' && chat->execution[0] != '\0' && strcmp(execution, chat->execution) != 0) {
-		sim_fail(sim, "#%llu: run %d is %s, and was %s", (unsigned long long)call->number, call->subject, execution, chat->execution);
-	}
 	if (execution[0] != '\0') {
-		snprintf(chat->execution, sizeof(chat->execution), "%s", execution);
-		if (chat->session[0] == '\0') {
-			snprintf(chat->session, sizeof(chat->session), "%s", sim_text(sim, root, "session_id"));
-		}
-		chat->there = KNOWN_YES;
+		sim_model_run_known(call);
 	} else if (chat->there == KNOWN_MAYBE && !call->repeated && known_of(call->status) == KNOWN_NO) {
 		chat->there = KNOWN_NO;
 	}
@@ -311,6 +363,22 @@ static void on_resume(struct sim_call *call)
 	}
 }
 
+static void on_sign(struct sim_call *call)
+{
+	struct sim_actor *actor = &call->sim->actors[call->subject];
+	const char *token = sim_text(call->sim, json_root(&call->sim->doc), "token");
+	if (call->status == 201 && sim_level_stable(&actor->role, call->level_version)) {
+		snprintf(actor->token, sizeof(actor->token), "%s", token);
+	}
+}
+
+static void on_revoked(struct sim_call *call)
+{
+	if (call->status != 401 && call->status < 500) {
+		sim_fail(call->sim, "#%llu: a token that was revoked is taken", (unsigned long long)call->number);
+	}
+}
+
 static void ignored(struct sim_call *call)
 {
 	(void)call;
@@ -319,7 +387,7 @@ static void ignored(struct sim_call *call)
 void sim_model_reply(struct sim_call *call)
 {
 	static void (*const on[DEED_COUNT])(struct sim_call *) = {ignored, on_chat, ignored, on_resume, on_post, on_post, on_react, on_react, on_delete,
-		on_channel, on_membership, on_membership, on_tell, listener_lost, on_level, on_role, on_decide, on_read};
+		on_channel, on_membership, on_membership, on_tell, listener_lost, on_level, on_role, on_decide, on_read, on_sign, on_revoked};
 	struct sim *sim = call->sim;
 	enum sim_known known = known_of(call->status);
 	(void)sim_parse(sim, buf_str(&call->answer));
@@ -387,6 +455,20 @@ static void number_check(struct sim_call *call, int64_t epoch, int64_t seq, bool
 	call->ended = terminal;
 }
 
+/* Each number says the same to everybody. */
+static void viewed_keep(struct sim *sim, struct sim_chat *chat, int64_t epoch, int64_t seq, struct str text)
+{
+	struct sim_viewed *viewed = &chat->viewed[seq % SIM_VIEWED];
+	uint64_t hash = text_hash(text);
+	if (seq >= SIM_VIEWED) {
+		return;
+	}
+	if (viewed->epoch == epoch && viewed->hash != hash) {
+		sim_fail(sim, "run %s: number %lld:%lld says something else than before", chat->execution, (long long)epoch, (long long)seq);
+	}
+	*viewed = (struct sim_viewed){hash, epoch};
+}
+
 static void on_frame(struct sim_call *call, const struct sse_event *event)
 {
 	struct sim *sim = call->sim;
@@ -411,41 +493,77 @@ static void on_frame(struct sim_call *call, const struct sse_event *event)
 	if (session[0] != '\0') {
 		snprintf(chat->session, sizeof(chat->session), "%s", session);
 	}
-	if (seq < SIM_VIEWED) {
-		struct sim_viewed *viewed = &chat->viewed[seq];
-		uint64_t hash = text_hash(event->data);
-		if (viewed->epoch == epoch && viewed->hash != hash) {
-			sim_fail(sim, "#%llu: number %lld:%lld says something else than before", (unsigned long long)call->number, (long long)epoch,
-				(long long)seq);
-		}
-		*viewed = (struct sim_viewed){hash, epoch};
-	}
+	viewed_keep(sim, chat, epoch, seq, event->data);
 	if (epoch > chat->epoch || (epoch == chat->epoch && seq > chat->seq)) {
 		chat->epoch = epoch;
 		chat->seq = seq;
 	}
+	chat->ended = chat->ended || terminal;
 	sim->stream_events++;
+}
+
+static int chat_by_execution(const struct sim *sim, const char *execution)
+{
+	for (int i = 0; i < sim->chat_count; i++) {
+		if (strcmp(sim->chats[i].execution, execution) == 0) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* Without an epoch: a run is in its first until a death ended it, and then only its end is told. */
+bool sim_model_ws_frame(struct sim *sim, struct sim_call *call, struct str text)
+{
+	struct json root = json_root(&sim->doc);
+	const char *type = sim_text(sim, root, "type");
+	bool terminal = strcmp(type, "streaming:complete") == 0 || strcmp(type, "streaming:error") == 0;
+	bool start = strcmp(type, "streaming:start") == 0;
+	const char *execution = sim_text(sim, start ? root : json_member(root, STR("metadata")), "execution_id");
+	int index = chat_by_execution(sim, execution);
+	int64_t seq = 0;
+	if (!json_get_int(json_member(root, STR("seq")), &seq)) {
+		sim_fail(sim, "a frame without its number");
+	}
+	sim->stream_events++;
+	if (index < 0) {
+		return false;
+	}
+	struct sim_chat *chat = &sim->chats[index];
+	if (!terminal) {
+		viewed_keep(sim, chat, 1, seq, text);
+	}
+	/* A connection hears of all runs of its user. */
+	if (call == NULL || call->subject != index || call->status != 200 || !call->stream) {
+		return false;
+	}
+	call->epoch = call->epoch == 0 ? 1 : call->epoch;
+	number_check(call, terminal && seq != call->seq + 1 ? call->epoch + 1 : call->epoch, seq, terminal);
+	chat->seq = chat->epoch <= 1 && seq > chat->seq && !terminal ? seq : chat->seq;
+	if (terminal) {
+		sim_model_stream_end(call);
+	}
+	return terminal;
 }
 
 /* ---- listeners ---- */
 
-static void event_visible(struct sim_call *call, struct json data)
+static void event_visible(struct sim *sim, int actor, struct json data, int64_t since_us)
 {
-	struct sim *sim = call->sim;
 	struct str text = STR_NONE;
 	(void)json_get_str(json_member(data, STR("content")), &text);
 	int post = sim_mark_read(text, 'p'), told = sim_mark_read(text, 'd');
 	if (post >= 0) {
-		must_see(call, post, "the event");
+		must_see(sim, actor, post, "the event", since_us);
 	}
-	if (told >= 0 && sim->told[told].from != call->actor && sim->told[told].to != call->actor) {
-		sim_fail(sim, "#%llu: %s hears a message of others", (unsigned long long)call->number, sim->actors[call->actor].name);
+	if (told >= 0 && sim->told[told].from != actor && sim->told[told].to != actor) {
+		sim_fail(sim, "%s hears a message of others", sim->actors[actor].name);
 	}
 	text = STR_NONE;
 	(void)json_get_str(json_member(data, STR("post_id")), &text);
 	int of = text.len > 0 ? post_by_id(sim, text) : -1;
 	if (of >= 0) {
-		must_see(call, of, "the event");
+		must_see(sim, actor, of, "the event", since_us);
 	}
 }
 
@@ -489,7 +607,14 @@ static void on_bus(struct sim_call *call, const struct sse_event *event)
 	}
 	listener->last = offset;
 	listener_seen(listener, offset);
-	event_visible(call, json_member(json_member(root, STR("event")), STR("data")));
+	event_visible(sim, call->actor, json_member(json_member(root, STR("event")), STR("data")), call->by_wire ? call->since_us : sim->now_us);
+	sim->bus_events++;
+}
+
+/* On a WebSocket: what its user hears without asking. Its beginning is nobody's. */
+void sim_model_ws_event(struct sim *sim, int actor, struct json root, int64_t since_us)
+{
+	event_visible(sim, actor, json_member(json_member(root, STR("event")), STR("data")), since_us);
 	sim->bus_events++;
 }
 

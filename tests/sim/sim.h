@@ -2,7 +2,7 @@
  * sim.h - a whole guild in one thread: order, clock, chance, provider and clients come from a seed.
  *
  * For:     finding orders of events that no other test meets, and meeting them again: one seed is one run.
- * Not for: sockets, threads, curl (tests/integration); speed.
+ * Not for: the kernel's sockets, threads, curl (tests/integration); speed.
  * Threads: one.
  * Memory:  everything belongs to struct sim; a call is freed when its reply or the end of its stream was seen, or in a crash.
  * Errors:  what must not be ends the program with the seed and the last lines of the trace (sim_fail).
@@ -39,9 +39,9 @@ uint32_t sim_draw(struct sim_random *random, uint32_t below);
 /* True in `percent` of a hundred cases. */
 bool sim_chance(struct sim_random *random, uint32_t percent);
 
-/* ---- calls: requests through the library's door ---- */
+/* ---- calls: requests through the library's door, or over a connection (net.h) ---- */
 enum sim_deed { DEED_SETUP, DEED_CHAT, DEED_CANCEL, DEED_RESUME, DEED_POST, DEED_REPLY, DEED_REACT, DEED_UNREACT, DEED_DELETE, DEED_CHANNEL,
-		DEED_JOIN, DEED_LEAVE, DEED_TELL, DEED_LISTEN, DEED_LEVEL, DEED_ROLE, DEED_DECIDE, DEED_READ, DEED_COUNT };
+		DEED_JOIN, DEED_LEAVE, DEED_TELL, DEED_LISTEN, DEED_LEVEL, DEED_ROLE, DEED_DECIDE, DEED_READ, DEED_SIGN, DEED_REVOKED, DEED_COUNT };
 
 struct sim_call {
 	struct list link;
@@ -57,6 +57,10 @@ struct sim_call {
 	struct buf body;
 	char key[24];               /* Idempotency-Key; "": none */
 	bool stream, hung_up, over;
+	bool by_wire, by_ws;        /* over a connection, and by messages; sent with the next step */
+	bool unsent;
+	struct sim_wire *wire;      /* while it waits there */
+	int64_t sent_us, since_us;  /* what comes was said then or later */
 	int status;                 /* 0: none yet */
 	struct buf answer;
 	struct sse sse;
@@ -71,6 +75,16 @@ struct sim_call {
 struct sim_call *sim_call_send(
 	struct sim *sim, int actor, enum sim_deed deed, const char *method, const char *body, const char *target, ...)
 	__attribute__((format(printf, 6, 7)));
+/* Those of this step go out. */
+void sim_calls_go(struct sim *sim);
+/* What its door says. A call that is over is freed, but not while its guild goes down. */
+void sim_call_on_reply(void *call, int status, struct str content_type, struct str body);
+void sim_call_on_begin(void *call);
+enum err sim_call_on_bytes(void *call, struct str text);
+void sim_call_on_end(void *call);
+/* Its connection was cut before the answer was whole. */
+void sim_call_on_cut(struct sim_call *call);
+void sim_call_over(struct sim_call *call);
 /* Nobody listens any more. */
 void sim_call_hang_up(struct sim_call *call);
 /* Sends, and steps until it is answered; the answer's document is in sim->doc. */
@@ -99,6 +113,8 @@ struct sim_level {
 struct sim_actor {
 	char name[16];
 	char id[SIM_ID];            /* of the principal, or of the agent */
+	char token[80];             /* "": it has none */
+	char revoked[80];           /* one that was good until its role changed */
 	int64_t principal;
 	int64_t key;                /* as an actor: the principal's, or the agent's */
 	int agent;                  /* -1: a person */
@@ -125,7 +141,8 @@ struct sim_channel {
 	bool is_private;
 	int by;
 	enum sim_known there, member[SIM_ACTORS];
-	bool moving[SIM_ACTORS];    /* a change is under way */
+	bool moving[SIM_ACTORS];    /* a change is under way, or was cut off and may still come */
+	int64_t changed_us[SIM_ACTORS]; /* when that was last heard of */
 };
 struct sim_agent { char id[SIM_ID]; char handle[24]; struct sim_level maturity; };
 struct sim_chat {
@@ -153,12 +170,14 @@ struct sim_listener {
 struct sim_repeat {
 	enum sim_deed deed;
 	int actor, subject, other;
-	bool stream;
+	bool stream, by_ws;
 	char key[24], target[128], body[512];
 };
 enum { SIM_REPEATS = 32 };
 
 struct sim_provider;
+struct sim_net;
+struct sim_wire;
 
 struct sim {
 	uint64_t seed;
@@ -167,7 +186,7 @@ struct sim {
 	struct sim_random order, world, work, answers;
 	int64_t now_us, wall_skew_us;
 	uint64_t step, calls_made;
-	unsigned loop_weight[SIM_LOOPS], writer_weight, reader_weight, actor_weight, pause_us;
+	unsigned loop_weight[SIM_LOOPS], writer_weight, reader_weight, actor_weight, pause_us, wire_percent;
 	bool reader_maybe;
 	struct hash *hash;
 	char tail[SIM_TAIL_LINES][SIM_LINE_BYTES];
@@ -177,6 +196,9 @@ struct sim {
 	struct config config;
 	struct guild *guild;
 	struct sim_provider *provider;
+	struct sim_net *net;
+	struct listener *listeners_open[SIM_LOOPS];
+	struct sim_wire *wires;     /* of all lives */
 	/* a crash inside the writer's turn: at this reading of the clock, 0: none */
 	int crash_reading;
 	bool crash_taken;
@@ -202,7 +224,7 @@ struct sim {
 	int repeat_count;
 	int post_count, told_count, chat_count, channel_count, listener_count;
 	uint64_t deeds[DEED_COUNT], answers_ok, answers_refused, answers_lost;
-	uint64_t stream_events, bus_events, crashes, crashes_inside, restarts, losses, troubles, repeats;
+	uint64_t stream_events, bus_events, crashes, crashes_inside, restarts, losses, troubles, repeats, by_wire, cuts;
 };
 
 /* ---- world.c: time, order, lives ---- */
@@ -241,6 +263,8 @@ void sim_provider_destroy(struct sim_provider **provider);
 /* ---- work.c: what actors do ---- */
 void sim_work_setup(struct sim *sim);
 void sim_work_deed(struct sim *sim, int actor);
+/* The rest of a run's stream, for who saw its beginning. */
+void sim_work_resume(struct sim *sim, int actor, int chat);
 /* Every stream of a run that anybody knows of, from its beginning, whoever has seen it before. */
 void sim_work_view_all(struct sim *sim);
 
@@ -250,8 +274,15 @@ void sim_model_reply(struct sim_call *call);
 void sim_model_event(struct sim_call *call, const struct sse_event *event);
 /* The stream of a call is over. */
 void sim_model_stream_end(struct sim_call *call);
-/* The answer was lost with the process. */
+/* The answer was lost with the process, or with its connection: then what was asked may still be done, in this life. */
 void sim_model_lost(struct sim_call *call);
+/* Nothing of the life before may still be done. */
+void sim_model_life(struct sim *sim);
+/* An answer that names the run; it goes on. */
+void sim_model_run_known(struct sim_call *call);
+/* A frame on a WebSocket, of the call's run or of another one. True: the call's last. */
+bool sim_model_ws_frame(struct sim *sim, struct sim_call *call, struct str text);
+void sim_model_ws_event(struct sim *sim, int actor, struct json root, int64_t since_us);
 /* Whether the actor may see that post, as far as the model knows. */
 enum sim_known sim_model_sees(const struct sim *sim, int post, int actor);
 struct sim_level *sim_model_level(struct sim *sim, int actor);

@@ -52,6 +52,11 @@ static void people_make(struct sim *sim)
 			snprintf(actor->id, sizeof(actor->id), "%s", reply_text(sim, "id"));
 		}
 		actor->principal = actor->key = key_of(sim, ID_PRINCIPAL, actor->id);
+		if (i != OPERATOR) {
+			snprintf(body, sizeof(body), "{\"user_id\":\"%s\"}", actor->id);
+			sim_call_wait(sim, sim_call_send(sim, OPERATOR, DEED_SETUP, "POST", body, "/v1/tokens"), 201);
+			snprintf(actor->token, sizeof(actor->token), "%s", reply_text(sim, "token"));
+		}
 		actor->role.value = i == OPERATOR ? ROLE_OPERATOR : i == ADMIN ? ROLE_ADMIN : ROLE_MEMBER;
 	}
 }
@@ -75,6 +80,7 @@ static void agents_make(struct sim *sim)
 		sim_call_wait(sim, sim_call_send(sim, ADMIN, DEED_SETUP, "POST", "{}", "/v1/agents/%s/tokens", agent->id), 201);
 		struct sim_actor *actor = &sim->actors[PEOPLE + i - SIM_HOSTED];
 		snprintf(actor->name, sizeof(actor->name), "%s", agent->handle);
+		snprintf(actor->token, sizeof(actor->token), "%s", reply_text(sim, "token"));
 		actor->key = key_of(sim, ID_AGENT, agent->id);
 		actor->principal = identity_agent(sim->guild->identity, actor->key)->id;
 		actor->agent = i;
@@ -273,6 +279,13 @@ static void resume(struct sim *sim, int actor, int chat, int64_t epoch, int64_t 
 	call->subject = chat;
 	call->epoch = epoch > 0 ? epoch : 1;
 	call->seq = seq;
+	/* There is no answer that says that nothing is left. */
+	call->by_ws = call->by_ws && (seq == 0 || !sim->chats[chat].ended);
+}
+
+void sim_work_resume(struct sim *sim, int actor, int chat)
+{
+	resume(sim, actor, chat, sim->chats[chat].epoch, sim->chats[chat].seq);
 }
 
 static void do_run(struct sim *sim, int actor)
@@ -286,7 +299,7 @@ static void do_run(struct sim *sim, int actor)
 	} else if (sim_chance(&sim->work, 30)) {
 		resume(sim, actor, chat, 1, 0);
 	} else {
-		resume(sim, actor, chat, sim->chats[chat].epoch, sim->chats[chat].seq);
+		sim_work_resume(sim, actor, chat);
 	}
 }
 
@@ -400,6 +413,25 @@ static void do_read(struct sim *sim, int actor)
 	}
 }
 
+/* Whose role has changed has no token any more: a new one, and the old one is tried. */
+static bool do_sign(struct sim *sim, int actor)
+{
+	const struct sim_level *role = &sim->actors[actor].role;
+	char body[80];
+	if (actor != DEMOTED || sim->actors[actor].token[0] != '\0' || role->changing) {
+		return false;
+	}
+	if (sim->actors[actor].revoked[0] != '\0' && sim_chance(&sim->work, 50)) {
+		sim_call_send(sim, actor, DEED_REVOKED, "GET", NULL, "/v1/me");
+		return true;
+	}
+	snprintf(body, sizeof(body), "{\"user_id\":\"%s\"}", sim->actors[actor].id);
+	struct sim_call *call = sim_call_send(sim, OPERATOR, DEED_SIGN, "POST", body, "/v1/tokens");
+	call->subject = actor;
+	call->level_version = role->version;
+	return true;
+}
+
 /* The same again, whether its answer came or was lost. */
 static void do_repeat(struct sim *sim, int actor)
 {
@@ -411,6 +443,8 @@ static void do_repeat(struct sim *sim, int actor)
 	struct sim_call *call = sim_call_send(sim, kept->actor, kept->deed, "POST", kept->body, "%s", kept->target);
 	memcpy(call->key, kept->key, sizeof(call->key));
 	call->stream = kept->stream;
+	call->by_wire = call->by_wire || kept->by_ws;
+	call->by_ws = kept->by_ws;
 	call->subject = kept->subject;
 	call->other = kept->other;
 	call->repeated = true;
@@ -422,7 +456,9 @@ void sim_work_deed(struct sim *sim, int actor)
 	static void (*const deeds[])(struct sim *, int) = {do_chat, do_chat, do_chat, do_run, do_run, do_run, do_post, do_post, do_post,
 		do_reply, do_reply, do_react, do_react, do_react, do_delete, do_channel, do_membership, do_membership, do_tell, do_tell,
 		do_listen, do_listen, do_listen, do_repeat, do_repeat, do_level, do_role, do_decide, do_decide, do_read, do_read, do_read};
-	deeds[sim_draw(&sim->work, sizeof(deeds) / sizeof(deeds[0]))](sim, actor);
+	if (!do_sign(sim, actor)) {
+		deeds[sim_draw(&sim->work, sizeof(deeds) / sizeof(deeds[0]))](sim, actor);
+	}
 	/* Some do several things at once. */
 	sim->actors[actor].next_us = sim->now_us + (sim_chance(&sim->work, 30) ? 0 : (int64_t)sim_draw(&sim->work, sim->pause_us));
 }

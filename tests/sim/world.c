@@ -8,7 +8,7 @@
 #include "db/vfs_memory.h"
 #include "db/writer.h"
 #include "execution/execution.h"
-#include "sim.h"
+#include "net.h"
 #include "social/social.h"
 
 #define DATA_DIR VFS_MEMORY_PREFIX "guild"
@@ -124,19 +124,29 @@ static void life_open(struct sim *sim)
 	snprintf(loops, sizeof(loops), "%d", SIM_LOOPS);
 	snprintf(readers, sizeof(readers), "%d", SIM_READERS);
 	struct config_flag flags[] = {{"server.data", DATA_DIR}, {"server.loops", loops}, {"server.readers", readers}, {"log.level", "off"},
-		{"providers.ollama", "off"},
+		{"providers.ollama", "off"}, {"http.rate", "0"}, {"http.sign_in_rate", "0"},
 		{"store.checkpoint", "1m"}, {"execution.total_timeout", "120"}, {"execution.keep_finished", "5"},
 		{"execution.session_queue", "3"}, {"store.durability", sim->seed % 3 == 0 ? "durable" : "relaxed"}};
 	char *const no_environment[] = {NULL};
 	sim_disk_arm(sim);
 	enum err err = config_load(&sim->config, NULL, no_environment, flags, sizeof(flags) / sizeof(flags[0]), detail);
-	err = err == ERR_OK ? guild_create_in(&sim->env, NULL, &sim->config, false, &sim->guild, token, detail) : err;
+	sim_wire_forget(sim);
+	sim->net = sim_net_create(sim);
+	err = err == ERR_OK ? guild_create_in(&sim->env, sim_net_transport(sim->net), &sim->config, false, &sim->guild, token, detail) : err;
 	if (err != ERR_OK) {
 		sim_fail(sim, "cannot open: %s", detail);
 	}
 	sim->provider = sim_provider_create(sim);
 	sim->guild->builtin = sim_provider_get(sim->provider);
 	social_start(sim->guild->social);
+	for (int i = 0; i < SIM_LOOPS; i++) {
+		struct listener_options options = {.address = STR("127.0.0.1:8420"), .accepted = http_server_accepted, .arg = sim->guild->http};
+		check(listener_open(sim->guild->loops[i], &options, detail, &sim->listeners_open[i]) == ERR_OK);
+	}
+	if (token[0] != '\0') {
+		snprintf(sim->actors[0].token, sizeof(sim->actors[0].token), "%s", token);
+	}
+	sim_model_life(sim);
 	sim->reader_maybe = true;
 	sim_trace(sim, "life opens");
 }
@@ -144,11 +154,13 @@ static void life_open(struct sim *sim)
 struct drain {
 	struct loop_note note;
 	struct guild *guild;
+	struct listener **listener;
 };
 
 static void drain_run(struct loop_note *note, struct loop *loop)
 {
 	struct drain *drain = container_of(note, struct drain, note);
+	listener_close(drain->listener);
 	engine_drain(drain->guild->engine, loop, loop_now_us(loop));
 	http_server_drain(drain->guild->http, loop);
 }
@@ -170,6 +182,22 @@ static void store_turn(struct sim *sim)
 	}
 }
 
+/* Everybody's turn, and the network's as often as it has one. */
+static void round_make(struct sim *sim)
+{
+	int64_t end_us = sim->now_us + STOP_ROUND_US;
+	while (sim->now_us < end_us) {
+		store_turn(sim);
+		sim_calls_go(sim);
+		sim_net_move(sim->net);
+		for (int i = 0; i < SIM_LOOPS; i++) {
+			loop_turn(sim->guild->loops[i], 0);
+		}
+		int64_t due_us = sim_net_due_us(sim->net);
+		sim->now_us = due_us < end_us ? due_us > sim->now_us ? due_us : sim->now_us + 1 : end_us;
+	}
+}
+
 /* What guild_stop does where there are threads: all is told to end, then the store takes no more, then the loops end. */
 static void life_stop(struct sim *sim)
 {
@@ -177,16 +205,12 @@ static void life_stop(struct sim *sim)
 	struct drain drains[SIM_LOOPS];
 	atomic_store(&guild->stopping, true);
 	for (int i = 0; i < SIM_LOOPS; i++) {
-		drains[i] = (struct drain){{.run = drain_run}, guild};
+		drains[i] = (struct drain){{.run = drain_run}, guild, &sim->listeners_open[i]};
 		loop_note_post(guild->loops[i], &drains[i].note);
 		loop_turn(guild->loops[i], 0);
 	}
-	for (int round = 0; round < STOP_ROUNDS && (round < 2 || unanswered(sim)); round++) {
-		store_turn(sim);
-		for (int i = 0; i < SIM_LOOPS; i++) {
-			loop_turn(guild->loops[i], 0);
-		}
-		sim->now_us += STOP_ROUND_US;
+	for (int round = 0; round < STOP_ROUNDS && (round < 2 || unanswered(sim) || (!sim->down && sim_calls_open(sim) > 0)); round++) {
+		round_make(sim);
 	}
 	if (unanswered(sim)) {
 		sim_fail(sim, "a stop leaves calls without an answer");
@@ -198,7 +222,10 @@ static void life_stop(struct sim *sim)
 
 static void life_end(struct sim *sim)
 {
+	sim_wire_forget(sim);
 	guild_stop(&sim->guild, 0);
+	sim->cuts += sim_net_cuts(sim->net);
+	sim_net_destroy(&sim->net);
 	sim_provider_destroy(&sim->provider);
 	config_fini(&sim->config);
 	sim_calls_free(sim);
@@ -277,6 +304,7 @@ static void chance_open(struct sim *sim, uint64_t seed)
 	sim->reader_weight = 1U << sim_draw(&sim->order, 6);
 	sim->actor_weight = 1U << sim_draw(&sim->order, 5);
 	sim->pause_us = 1000U << sim_draw(&sim->order, 12);
+	sim->wire_percent = sim_draw(&sim->order, 5) * 25;
 }
 
 void sim_open(struct sim *sim, uint64_t seed, bool print)
@@ -305,6 +333,7 @@ void sim_close(struct sim *sim, uint8_t hash[HASH_SHA256_BYTES])
 	hash_end(sim->hash, hash);
 	hash_destroy(&sim->hash);
 	arena_fini(&sim->arena);
+	free(sim->wires);
 	for (int i = 0; i < sim->listener_count; i++) {
 		free(sim->listeners[i].seen);
 	}
@@ -318,7 +347,8 @@ static unsigned weights(struct sim *sim, unsigned weight[WHO_COUNT])
 {
 	unsigned sum = 0;
 	for (int i = 0; i < SIM_LOOPS; i++) {
-		weight[WHO_LOOP + i] = loop_due_us(sim->guild->loops[i]) <= sim->now_us ? sim->loop_weight[i] : 0;
+		bool due = loop_due_us(sim->guild->loops[i]) <= sim->now_us || sim_net_ready(sim->net, (unsigned)i);
+		weight[WHO_LOOP + i] = due ? sim->loop_weight[i] : 0;
 	}
 	weight[WHO_WRITER] = writer_queued(sim->guild->writer) > 0 ? sim->writer_weight : 0;
 	for (int i = 0; i < SIM_READERS; i++) {
@@ -336,7 +366,7 @@ static unsigned weights(struct sim *sim, unsigned weight[WHO_COUNT])
 /* Nobody has anything to do now: on to when somebody has. */
 static bool time_passes(struct sim *sim)
 {
-	int64_t next_us = INT64_MAX;
+	int64_t next_us = sim_net_due_us(sim->net);
 	for (int i = 0; i < SIM_LOOPS; i++) {
 		int64_t at_us = loop_due_us(sim->guild->loops[i]);
 		next_us = at_us < next_us ? at_us : next_us;
@@ -384,10 +414,13 @@ bool sim_step(struct sim *sim)
 {
 	unsigned weight[WHO_COUNT];
 	unsigned sum;
+	sim_calls_go(sim);
+	sim_net_move(sim->net);
 	while ((sum = weights(sim, weight)) == 0) {
 		if (!time_passes(sim)) {
 			return false;
 		}
+		sim_net_move(sim->net);
 	}
 	unsigned drawn = sim_draw(&sim->order, sum);
 	int who = 0;
