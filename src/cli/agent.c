@@ -111,8 +111,9 @@ int cli_run_agent_show(struct cli *cli)
 int cli_run_agent_change(struct cli *cli)
 {
 	const char *verb = cli->verb->name;
-	bool has_reason = cli->verb->options != NULL;
-	const char *reason = cli_option(cli, "reason");
+	bool has_reason = strcmp(verb, "promote") == 0 || strcmp(verb, "demote") == 0;
+	const char *reason = has_reason ? cli_option(cli, "reason") : NULL;
+	const char *cancel = !has_reason && cli_switch(cli, "cancel") ? "?cancel=true" : "";
 	struct json_out out;
 	struct buf body;
 	struct cli_reply reply;
@@ -130,7 +131,7 @@ int cli_run_agent_change(struct cli *cli)
 	}
 	code = cli_connect(cli);
 	code = code ? code
-		    : cli_request(cli, "POST", cli_path(cli, "/v1/agents", cli->operands[0], arena_format(&cli->arena, "/%s", verb).at),
+		    : cli_request(cli, "POST", cli_path(cli, "/v1/agents", cli->operands[0], arena_format(&cli->arena, "/%s%s", verb, cancel).at),
 				  has_reason ? buf_str(&body) : STR_NONE, &reply);
 	buf_fini(&body);
 	if (code) {

@@ -1,4 +1,4 @@
-/* approval.c - guild approve, decide and policy: what agents may do, and what waits for a human. */
+/* approval.c - guild approve and decide: what waits for a human, and what an agent may do. */
 #include "base/limits.h"
 #include "cli/cli_priv.h"
 
@@ -105,21 +105,4 @@ int cli_run_decide(struct cli *cli)
 	cli_put_clean(stdout, cli_text(cli, json_member(reply.root, STR("reason"))));
 	printf("\n");
 	return cli_out_flush();
-}
-
-int cli_run_policy_list(struct cli *cli)
-{
-	static const struct cli_column columns[] = {
-		{"ACTION", "action", CLI_CELL_TEXT}, {"LEVEL", "level", CLI_CELL_NUMBER},
-		{"NEEDS", "required_maturity", CLI_CELL_TEXT}, {NULL, NULL, CLI_CELL_TEXT},
-	};
-	struct buf path;
-	int code = cli_connect(cli);
-
-	if (code) {
-		return code;
-	}
-	buf_init(&path, LIMIT_TARGET_BYTES * 4);
-	buf_put_str(&path, STR("/v1/policy"));
-	return cli_list(cli, &path, columns, "The action table is empty.");
 }

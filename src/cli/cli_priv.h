@@ -101,6 +101,10 @@ int cli_run_approve_show(struct cli *cli);
 int cli_run_approve_decide(struct cli *cli); /* yes no: the verb's name says which */
 int cli_run_decide(struct cli *cli);
 int cli_run_policy_list(struct cli *cli);
+int cli_run_policy_set(struct cli *cli);
+int cli_run_policy_history(struct cli *cli);
+int cli_run_emergency(struct cli *cli); /* on off status: the verb's name says which */
+int cli_run_stop_all(struct cli *cli);
 int cli_run_audit_list(struct cli *cli);
 int cli_run_audit_verify(struct cli *cli);
 int cli_run_backup(struct cli *cli);

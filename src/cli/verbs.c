@@ -64,6 +64,24 @@ static const struct cli_option approve_list_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option cancel_options[] = {
+	{"cancel", NULL, "cancel its runs too"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option emergency_options[] = {
+	{"minutes", "N", "how long, at most 60"},
+	{"reason", "TEXT", "why; kept in the audit log"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option stop_options[] = {
+	{"off", NULL, "let them go on"},
+	{"status", NULL, "only say how it is"},
+	{"reason", "TEXT", "why; kept in the audit log"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option note_options[] = {
 	{"note", "TEXT", "said to whoever waits, and kept"},
 	{NULL, NULL, NULL},
@@ -224,6 +242,11 @@ static const struct cli_option dm_read_options[] = {
 
 #define TEXT_MORE \
 	"TEXT may be several words; `-`, or none with standard input not a terminal, reads it from there."
+#define POLICY_MORE \
+	"It is in force for the very next decision; approvals that wait, or wait to be used, were for another table and end. For admins."
+#define EMERGENCY_MORE \
+	"Needs --minutes and --reason. It ends by itself and skips maturity alone: paused agents stay paused, approvals that are due are\n" \
+	"asked for, everything is in the audit log. For operators."
 #define FEED_MORE \
 	"What is public, what is yours or for you, and what is in your channels, newest first. With --follow oldest first, then what\n" \
 	"comes; a lost connection is made again and nothing is missed. Channels joined meanwhile are followed from the next start on.\n" \
@@ -262,16 +285,25 @@ const struct cli_verb cli_verbs[] = {
 	 cli_run_agent_change},
 	{"agent", "demote", "AGENT", 1, 1, CLI_CLIENT, reason_options, "lower its maturity by one level; needs --reason", NULL,
 	 cli_run_agent_change},
-	{"agent", "pause", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it do nothing until resumed", NULL, cli_run_agent_change},
+	{"agent", "pause", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "let it do nothing until resumed", NULL, cli_run_agent_change},
 	{"agent", "resume", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it go on", NULL, cli_run_agent_change},
-	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, NULL, "stop it", NULL, cli_run_agent_change},
-	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, NULL, "put it away for good", NULL, cli_run_agent_change},
+	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "stop it", NULL, cli_run_agent_change},
+	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "put it away for good", NULL, cli_run_agent_change},
 	{"approve", "list", "", 0, 0, CLI_CLIENT, approve_list_options, "what waits for a human", NULL, cli_run_approve_list},
 	{"approve", "show", "ID", 1, 1, CLI_CLIENT, NULL, "everything about one, its exact arguments too", NULL, cli_run_approve_show},
 	{"approve", "yes", "ID", 1, 1, CLI_CLIENT, note_options, "let the agent do exactly this, once", NULL, cli_run_approve_decide},
 	{"approve", "no", "ID", 1, 1, CLI_CLIENT, note_options, "reject it", NULL, cli_run_approve_decide},
 	{"decide", NULL, "AGENT ACTION", 2, 2, CLI_CLIENT, NULL, "whether an agent may do that, and why", NULL, cli_run_decide},
 	{"policy", "list", "", 0, 0, CLI_CLIENT, list_options, "the action table", NULL, cli_run_policy_list},
+	{"policy", "set", "ACTION LEVEL", 2, 2, CLI_CLIENT, reason_options, "change the level of an action; LEVEL may be: default", POLICY_MORE,
+	 cli_run_policy_set},
+	{"policy", "history", "", 0, 0, CLI_CLIENT, list_options, "its changes, newest first", NULL, cli_run_policy_history},
+	{"emergency", "on", "", 0, 0, CLI_CLIENT, emergency_options, "refuse no action for its agent's maturity, for a while", EMERGENCY_MORE,
+	 cli_run_emergency},
+	{"emergency", "off", "", 0, 0, CLI_CLIENT, reason_options, "end it", NULL, cli_run_emergency},
+	{"emergency", "status", "", 0, 0, CLI_CLIENT, NULL, "whether one is declared", NULL, cli_run_emergency},
+	{"stop-all", NULL, "", 0, 0, CLI_CLIENT, stop_options, "stop all agents of the workspace and cancel their runs",
+	 "Each agent's own state stays: after stop-all --off it is as it was. For admins.", cli_run_stop_all},
 	{"post", NULL, "[TEXT]", 0, CLI_OPERANDS, CLI_CLIENT, post_options, "say something to all, to a channel or to one", TEXT_MORE,
 	 cli_run_post},
 	{"feed", NULL, "", 0, 0, CLI_CLIENT, feed_options, "the newest posts, and those that come", FEED_MORE, cli_run_feed},

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import guild
 from support import social
 from support.harness import wait_for
 from support.social import human
@@ -381,3 +382,39 @@ class TestModeOff:
         server.restart(GUILD_GOVERNANCE_MODE="enforce")
         refused(enforce(agent(server, "Stu2", "student"), "delete"), 403, "governance_blocked")
         assert [e["change"]["new"] for e in changes(server, "configure")] == [{"mode": "enforce"}, {"mode": "off"}]
+
+
+class TestOtherDoors:
+    def test_command_line(self, server):
+        assert "Agents may act" in server.cli("stop-all", "--status").stdout
+        assert "is the default one" in server.cli("policy", "history").stdout
+        done = server.cli("policy", "set", "send_email", "2", "--reason", "busy week")
+        assert done.stdout == "send_email needs level 2 (intern) by version 2 of the table.\n", done.stderr
+        assert "busy week" in server.cli("policy", "history").stdout
+        row = next(r for r in server.cli("policy", "list", "--limit", "300").stdout.splitlines() if r.startswith("send_email"))
+        assert row.split() == ["send_email", "2", "intern", "3", "true"]
+        server.cli("policy", "set", "send_email", "default")
+        assert server.cli("policy", "set", "send_email", "5").returncode == 2
+        assert server.cli("emergency", "on", "--minutes", "5").returncode == 2
+        assert server.cli("emergency", "on", "--minutes", "61", "--reason", "x").returncode == 2
+        assert "declared until" in server.cli("emergency", "on", "--minutes", "5", "--reason", "flood").stdout
+        assert "flood" in server.cli("emergency", "status").stdout and "flood" in server.cli("status").stdout
+        assert "No emergency" in server.cli("emergency", "off").stdout
+        assert "All agents" in server.cli("stop-all", "--reason", "drill").stdout and "drill" in server.cli("status").stdout
+        assert "may act" in server.cli("stop-all", "--off").stdout
+        made = server.agent("Cli agent", "autonomous")["id"]
+        assert "paused" in server.cli("agent", "pause", made, "--cancel").stdout
+        assert [r["version"] for r in server.items("/v1/policy/history")] == [3, 2]
+
+    def test_python(self, server):
+        made = server.agent("Py", "intern")["id"]
+        with guild.open(server.url, token=server.token) as db:
+            assert db.policy_set("send_email", 2, "python").version == 2
+            assert db.enforce(made, "send_email").proceed
+            assert len(db.policy()) > 100 and [c.reason for c in db.policy_history()] == ["python"]
+            assert db.policy_set("send_email", None).overridden is False
+            assert db.emergency(5, "python").on and not db.emergency(0, "python").on
+            assert db.stop_all("python").on
+            with pytest.raises(guild.GuildError):
+                db.enforce(made, "read")
+            assert not db.stop_all("python", on=False).on

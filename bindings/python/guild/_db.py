@@ -258,10 +258,37 @@ class Db:
 
     def approvals(self, status: str | None = None, agent: str | None = None, *, user: str | None = None) -> list[Record]:
         """All approvals that one may see, newest first; status: "pending", "approved" and so on."""
-        query = {name: value for name, value in {"limit": "100", "status": status, "agent": agent}.items() if value is not None}
+        return self._pages("/v1/approvals", {"status": status, "agent": agent}, user)
+
+    def policy(self, *, user: str | None = None) -> list[Record]:
+        """The action table of the workspace: action, level, required_maturity, default_level, overridden."""
+        return self._pages("/v1/policy", {}, user)
+
+    def policy_history(self, *, user: str | None = None) -> list[Record]:
+        """Its changes, newest first."""
+        return self._pages("/v1/policy/history", {}, user)
+
+    def policy_set(self, action: str, level: int | None, reason: str | None = None, *, user: str | None = None) -> Record:
+        """Changes what an action needs, from the very next decision on; level None: back to the default. For admins who are human."""
+        body = {"level": level, **({} if reason is None else {"reason": reason})}
+        setting: Record = self.ok("PUT", f"/v1/policy/{quote(action, safe='')}", body, user=user)
+        return setting
+
+    def emergency(self, minutes: int, reason: str, *, user: str | None = None) -> Record:
+        """Until then no action is refused for its agent's maturity; 0 minutes end it. For operators."""
+        declared: Record = self.ok("POST", "/v1/emergency", {"minutes": minutes, "reason": reason}, user=user)
+        return declared
+
+    def stop_all(self, reason: str, on: bool = True, *, user: str | None = None) -> Record:
+        """Stops all agents of the workspace and cancels their runs, or (on False) lets them go on. For admins."""
+        switch: Record = self.ok("POST", "/v1/kill-switch", {"on": on, "reason": reason}, user=user)
+        return switch
+
+    def _pages(self, path: str, filters: Mapping[str, str | None], user: str | None) -> list[Record]:
+        query = {"limit": "100", **{name: value for name, value in filters.items() if value is not None}}
         items: list[Record] = []
         while True:
-            page = self.ok("GET", f"/v1/approvals?{urlencode(query)}", user=user)
+            page = self.ok("GET", f"{path}?{urlencode(query)}", user=user)
             items += page["items"]
             if not page["has_more"]:
                 return items
