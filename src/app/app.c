@@ -20,6 +20,7 @@
 #include "db/file.h"
 #include "execution/execution_priv.h"
 #include "execution/external.h"
+#include "governance/govern.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "identity/key.h"
@@ -46,7 +47,6 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail);
 static enum err step_providers(struct guild *guild, char *detail);
 static enum err step_doors(struct guild *guild, char *detail);
 static void settings_fill(struct guild *guild);
-static enum err recheck(void *ctx, const struct command *command);
 
 enum err guild_create(const struct config *config, bool listen, struct guild **out, char token_out[64], char *detail)
 {
@@ -241,7 +241,7 @@ static enum err step_store(struct guild *guild, char *detail)
 					   .loops = guild->loops,
 					   .loop_count = guild->loop_count,
 					   .overlays = overlays,
-					   .recheck = recheck,
+					   .recheck = govern_recheck,
 					   .recheck_ctx = guild};
 	err = command_runner_create(&commands, &guild->commands);
 	if (err == ERR_OK) {
@@ -506,22 +506,4 @@ static enum err step_doors(struct guild *guild, char *detail)
 		social_answerer_set(guild->social, &answerer);
 	}
 	return err == ERR_OK ? engine_recover(guild->engine) : err;
-}
-
-/* Inside the transaction: the agent and the policy are what the decision on the loop was made on, or it is made again. */
-static enum err recheck(void *ctx, const struct command *command)
-{
-	struct guild *guild = ctx;
-	const struct agent *agent = registry_writer_get(guild->registry, command->mark.agent);
-	const struct policy *policy = policy_writer_get(guild->policies, command->caller.workspace);
-	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_holds(policy, command->mark.policy_revision)) {
-		return ERR_OK;
-	}
-	struct decide_input input;
-	struct decision decision;
-	if (policy_decide_input(policy, agent, str_of(command->row->action), &input) != ERR_OK) {
-		return ERR_INTERNAL;
-	}
-	decide(&input, &decision);
-	return decision_err(&decision);
 }

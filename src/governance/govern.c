@@ -90,6 +90,19 @@ bool govern_refused(struct change *change, struct govern_refusal *refusal, struc
 	return true;
 }
 
+enum err govern_recheck(void *guild_ctx, const struct command *command)
+{
+	struct guild *guild = guild_ctx;
+	struct decision decision;
+	const struct agent *agent = registry_writer_get(guild->registry, command->mark.agent);
+	const struct policy *policy = policy_writer_get(guild->policies, command->caller.workspace);
+	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_holds(policy, command->mark.policy_revision)) {
+		return ERR_OK;
+	}
+	enum err err = decide_for(policy, agent, str_of(command->row->action), &decision);
+	return err == ERR_INVALID ? ERR_INTERNAL : err;
+}
+
 enum err govern_deny(struct command *command, struct db *db, enum err why)
 {
 	struct change *change = (struct change *)command;

@@ -28,6 +28,9 @@ struct govern_refusal {
 void govern_change(struct change *change, struct govern_refusal *refusal);
 /* First in apply: true when the command was refused on the loop; *err is what apply returns then. */
 bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err);
+/* For command_options.recheck, guild being the struct guild: the agent and the policy are what the decision on the loop was made on, or it is
+ * made again, on what the open transaction has. */
+enum err govern_recheck(void *guild, const struct command *command) MUST_USE;
 /* For command rows whose command is a struct change. */
 enum err govern_deny(struct command *command, struct db *db, enum err why);
 
