@@ -170,7 +170,8 @@ class TestTokens:
         """A path is data too: what it decodes to is looked up, not run."""
         for text in TEXTS:
             for path in ("/v1/policy/", "/v1/agents/", "/v1/approvals/"):
-                reply = world.server.request("PUT" if "policy" in path else "GET", path + quote(text, safe=""), {"level": 1} if "policy" in path else None)
+                method, body = ("PUT", {"level": 1}) if "policy" in path else ("GET", None)
+                reply = world.server.request(method, path + quote(text, safe=""), body)
                 assert reply.status in (400, 404, 414, 422), reply.text
         world.unchanged()
 
