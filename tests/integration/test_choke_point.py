@@ -29,14 +29,16 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
     "chat": "POST /v1/chat", "agent add": "POST /v1/agents", "agent promote": "POST /v1/agents/{id}/promote",
     "agent demote": "POST /v1/agents/{id}/demote", "agent pause": "POST /v1/agents/{id}/pause", "agent resume": "POST /v1/agents/{id}/resume",
     "agent stop": "POST /v1/agents/{id}/stop", "agent archive": "POST /v1/agents/{id}/archive", "approve yes": "POST /v1/approvals/{id}/approve",
-    "approve no": "POST /v1/approvals/{id}/reject", "post": "POST /v1/posts", "reply": "POST /v1/posts/{id}/replies",
+    "approve no": "POST /v1/approvals/{id}/reject", "policy set": "PUT /v1/policy/{action}", "emergency on": "POST /v1/emergency",
+    "emergency off": "POST /v1/emergency", "stop-all": "POST /v1/kill-switch", "post": "POST /v1/posts", "reply": "POST /v1/posts/{id}/replies",
     "react": "PUT /v1/posts/{id}/reactions/{emoji}", "channel create": "POST /v1/channels", "channel join": "PUT /v1/channels/{id}/members/{member}",
     "channel leave": "DELETE /v1/channels/{id}/members/{member}", "dm send": "POST /v1/direct-messages",
     "dm read": "POST /v1/direct-messages/{id}/read", "block": "PUT /v1/blocks/{id}", "execution cancel": "POST /v1/executions/{id}/cancel",
     "backup": "POST /v1/backup", "verify": "POST /v1/verify", "token add": "POST /v1/tokens", "token create": "POST /v1/tokens",
     "token rotate": "POST /v1/tokens/{id}/rotate", "token revoke": "DELETE /v1/tokens/{id}", "workspace add": "POST /v1/workspaces",
     "workspace set": "PATCH /v1/workspaces/{id}", "user add": "POST /v1/users", "key add": "POST /v1/keys", "key remove": "DELETE /v1/keys/{id}"}
-READING = {"status", "agent list", "agent show", "approve list", "approve show", "decide", "policy list", "feed", "trending", "channel list",
+READING = {"status", "agent list", "agent show", "approve list", "approve show", "decide", "policy list", "policy history",
+           "emergency status", "feed", "trending", "channel list",
            "channel members", "dm inbox", "block list", "execution list", "execution show", "session list", "session show", "audit list",
            "audit verify", "audit export", "audit key", "token list", "workspace list", "user list", "key list"}
 OF_THE_MACHINE = {"serve", "restore", "config show", "config check", "version", "help"}  # no server, or a stopped store's owner
