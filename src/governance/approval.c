@@ -151,7 +151,7 @@ enum err approval_create(struct guild *guild, int64_t ttl_us, struct approvals *
 	guild->entry_again = enforce_again;
 	approvals->ttl_us = ttl_us;
 	atomic_init(&approvals->next_expiry_us, INT64_MAX);
-	atomic_init(&approvals->stale, true);
+	atomic_init(&approvals->stale, false);
 	approvals->timer.run = tick;
 	*out = approvals;
 	return ERR_OK;
@@ -164,6 +164,8 @@ enum err approval_load(struct approvals *approvals, struct db *db)
 	arena_init(&arena, SWEEP_ARENA_BYTES);
 	enum err err = approval_first_open(db, &arena, &approval);
 	atomic_store(&approvals->next_expiry_us, err == ERR_OK ? approval.expires_at_us : INT64_MAX);
+	/* The process that made some pointless may have ended before it said so. */
+	atomic_store(&approvals->stale, err == ERR_OK);
 	arena_fini(&arena);
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

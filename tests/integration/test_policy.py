@@ -143,6 +143,23 @@ class TestTable:
         assert table(human(server, "Vi2", "viewer"))[1] == 2
         assert server.anonymous().put("/v1/policy/chat", {"level": 4}).status == 401
 
+    def test_each_workspace_has_its_own(self, server):
+        """An admin of one changes nothing for the agents of another: neither table nor exceptions."""
+        made = server.post("/v1/workspaces", {"name": "Elsewhere"}).ok(201)
+        there = server.client(made["token"])
+        ann = agent(server, "Ann", "intern")
+        bob = there.agent("Bob", "intern")["id"]
+        put(there, "delete", 1).ok(200)
+        kill_switch(server, True).ok(200)
+        assert there.post(f"/v1/agents/{bob}/enforce", {"action": "delete"}).ok(200)["decision"]["policy_version"] == 2
+        refused(enforce(ann, "read"), 403, "agent_not_active")
+        kill_switch(server, False).ok(200)
+        refused(enforce(ann, "delete"), 403, "governance_blocked")
+        assert table(server)[1] == 1 and server.items("/v1/policy/history") == [] and len(there.items("/v1/policy/history")) == 1
+        server.restart(kill=True)
+        assert there.post(f"/v1/agents/{bob}/enforce", {"action": "delete"}).ok(200)["proceed"]
+        assert table(server)[1] == 1 and table(there)[1] == 2
+
     def test_there_is_room_for_so_many(self, server):
         for i in range(256):
             put(server, f"thing_{i}", 3).ok(200)

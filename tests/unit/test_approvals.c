@@ -158,6 +158,36 @@ static void test_clock_tells_what_expired(void **state)
 	turn(f);
 }
 
+/* The same clock ends emergencies: an entry says so, whoever asks or not. */
+static void test_clock_ends_an_emergency(void **state)
+{
+	struct fixture *f = *state;
+	const struct policy *policy;
+	call(f, &f->operator, "POST", "/v1/emergency", "{\"minutes\":7,\"reason\":\"flood\"}", 200);
+	int64_t before = audit_entries(f);
+	approval_start(f->guild.approvals);
+	f->skew_us += 6 * INT64_C(60000000);
+	for (int i = 0; i < 50; i++) {
+		turn(f);
+	}
+	assert_int_equal(audit_entries(f), before);
+	call(f, &f->operator, "GET", "/v1/emergency", NULL, 200);
+	assert_string_equal(text(f, "reason"), "flood");
+	f->skew_us += INT64_C(60000000);
+	call(f, &f->operator, "GET", "/v1/emergency", NULL, 200);
+	assert_string_equal(text(f, "reason"), "");
+	for (int i = 0; i < TURNS_MAX && audit_entries(f) == before; i++) {
+		turn(f);
+	}
+	assert_int_equal(audit_entries(f), before + 1);
+	policy = policy_get(f->guild.policies, f->operator.workspace);
+	assert_true(policy_holds(policy, policy_revision(policy)));
+	for (int i = 0; i < 50; i++) {
+		turn(f);
+	}
+	assert_int_equal(audit_entries(f), before + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +197,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_by_who_asked, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(test_expires, setup, fixture_close),
 		cmocka_unit_test_setup_teardown(test_clock_tells_what_expired, setup, fixture_close),
+		cmocka_unit_test_setup_teardown(test_clock_ends_an_emergency, setup, fixture_close),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
