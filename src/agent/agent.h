@@ -65,6 +65,10 @@ enum { AGENT_SUCCEEDED_E4 = 100, AGENT_FAILED_E4 = -200 };
 /* In apply, after the command's own log row: moves confidence. A demotion gets a log row of its own, audit entry and event agent_changed. */
 enum err agent_outcome_apply(struct command *command, struct guild *guild, struct db *db, const struct agent_outcome *outcome) MUST_USE;
 
+/* The part of a person who is erased: agents they own. */
+struct erase_step;
+enum err agent_erase(struct erase_step *step, struct db *db) MUST_USE;
+
 /* What its configuration says of durability ("relaxed" or "durable"); otherwise when it says nothing. */
 bool agent_durable(const struct agent *agent, bool otherwise);
 /* First start: makes "Chat Assistant" (handle chat-assistant, category system, intern, is_system). Before the threads. */

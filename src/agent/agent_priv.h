@@ -19,6 +19,8 @@ enum err registry_put(struct registry *registry, const struct agent *agent) MUST
 enum err registry_default_put(struct registry *registry, int64_t workspace, int64_t agent) MUST_USE;
 /* agent.c. In apply: the agent of the system in a new workspace. */
 enum err agent_system_insert(struct registry *registry, struct db *db, int64_t workspace, int64_t id, int64_t now_us) MUST_USE;
+/* The same for one that has another handle now. */
+enum err registry_rename(struct registry *registry, const struct agent *from, const struct agent *to) MUST_USE;
 bool registry_writer_handle_taken(struct registry *registry, int64_t workspace, struct str handle);
 /* In one block with its texts, for mem_free. NULL without memory. */
 struct agent *agent_copy(const struct agent *from);
@@ -31,6 +33,9 @@ enum err agent_event_texts(
 enum err agent_row_insert(struct db *db, const struct agent *agent) MUST_USE;
 enum err agent_row_update(struct db *db, const struct agent *agent) MUST_USE;
 enum err agent_rows_count(struct db *db, int64_t owner, int64_t limit, int64_t *count) MUST_USE;
+enum err agent_row_handle(struct db *db, const struct agent *agent) MUST_USE;
+/* Those of an owner with id > after, at most max. */
+enum err agent_ids_owned(struct db *db, int64_t owner, int64_t after, size_t max, int64_t *out, size_t *count) MUST_USE;
 enum err agent_row_confidence(struct db *db, const struct agent *agent) MUST_USE;
 /* Rows with id > after, in order of id, at most limit; false from fn ends early. */
 typedef bool agent_row_fn(const struct agent *agent, void *arg);

@@ -40,6 +40,8 @@ static const struct db_sql sql_update = {
 	"UPDATE agent SET name = ?3, description = ?5, category = ?6, maturity = ?7, lifecycle = ?8, confidence_e4 = ?9, "
 	"provider = ?11, model = ?12, capabilities = ?13, system_prompt = ?14, configuration = ?15, "
 	"max_concurrent_runs = ?16, auto_reply = ?17, updated_at = ?21, revision = ?22 WHERE id = ?1"};
+static const struct db_sql sql_handle = {"UPDATE agent SET handle = ?2 WHERE id = ?1"};
+static const struct db_sql sql_owned = {"SELECT id FROM agent WHERE owner = ?1 AND id > ?2 ORDER BY id LIMIT ?3"};
 static const struct db_sql sql_confidence = {
 	"UPDATE agent SET confidence_e4 = ?2, maturity = ?3, updated_at = ?4, revision = ?5 WHERE id = ?1"};
 static const struct db_sql sql_rows = {"SELECT " AGENT_COLUMNS " FROM agent WHERE id > ?1 ORDER BY id LIMIT ?2"};
@@ -62,6 +64,28 @@ enum err agent_row_insert(struct db *db, const struct agent *agent)
 enum err agent_row_update(struct db *db, const struct agent *agent)
 {
 	return row_run(db, &sql_update, agent);
+}
+
+enum err agent_row_handle(struct db *db, const struct agent *agent)
+{
+	struct db_stmt *stmt = db_use(db, &sql_handle);
+	db_bind_int(stmt, 1, agent->id);
+	db_bind_text(stmt, 2, agent->handle);
+	return db_run(stmt);
+}
+
+enum err agent_ids_owned(struct db *db, int64_t owner, int64_t after, size_t max, int64_t *out, size_t *count)
+{
+	struct db_stmt *stmt = db_use(db, &sql_owned);
+	db_bind_int(stmt, 1, owner);
+	db_bind_int(stmt, 2, after);
+	db_bind_int(stmt, 3, (int64_t)max);
+	*count = 0;
+	enum err err;
+	while (db_next(stmt, &err)) {
+		out[(*count)++] = db_int(stmt, 0);
+	}
+	return err;
 }
 
 /* With most chats: binds no texts. */

@@ -14,7 +14,7 @@ enum {
 	LOAD_COMMIT_ROWS = 256,
 };
 
-/* Handles never change, so that an entry is good as long as its agent. */
+/* A handle changes only when its agent is erased, so that an entry is good as long as its agent. */
 struct handle_entry {
 	int64_t workspace, agent;
 	struct str handle;
@@ -180,6 +180,13 @@ enum err registry_default_put(struct registry *registry, int64_t workspace, int6
 {
 	const struct workspace_entry *old = overlay_get(&registry->workspaces, (uint64_t)workspace);
 	return workspace_put(registry, workspace, agent, old != NULL ? old->system_agent : 0);
+}
+
+enum err registry_rename(struct registry *registry, const struct agent *from, const struct agent *to)
+{
+	enum err err = overlay_remove(&registry->handles, handle_key(registry, from->workspace, from->handle));
+	err = err == ERR_OK ? handle_put(registry, to) : err;
+	return err == ERR_OK ? registry_put(registry, to) : err;
 }
 
 enum err agent_confidence_move(

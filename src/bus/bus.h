@@ -127,5 +127,7 @@ size_t bus_history_read(struct bus_history *history, int64_t after, int64_t upto
 void bus_history_start(struct bus_history *history, int64_t offset);
 /* Nothing more comes up to that offset. */
 void bus_history_passed(struct bus_history *history, int64_t offset);
+/* Drops all of them, from any thread: who catches up is told from the store, as that is now. */
+void bus_history_forget(struct bus_history *history);
 
 #endif

@@ -148,3 +148,13 @@ void bus_history_passed(struct bus_history *history, int64_t offset)
 	history->last = offset;
 	pthread_mutex_unlock(&history->lock);
 }
+
+void bus_history_forget(struct bus_history *history)
+{
+	pthread_mutex_lock(&history->lock);
+	while (history->count > 0) {
+		drop_oldest(history);
+	}
+	history->gone = history->last;
+	pthread_mutex_unlock(&history->lock);
+}

@@ -126,6 +126,7 @@ int cli_run_workspace_list(struct cli *cli);
 int cli_run_workspace_set(struct cli *cli);
 int cli_run_user_add(struct cli *cli);
 int cli_run_user_list(struct cli *cli);
+int cli_run_user_erase(struct cli *cli);
 int cli_run_key_add(struct cli *cli);
 int cli_run_key_list(struct cli *cli);
 int cli_run_key_remove(struct cli *cli);

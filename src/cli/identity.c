@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "cli/cli_priv.h"
+#include "cli/store_priv.h"
 
 #define BODY_BYTES 65536
 
@@ -322,6 +322,68 @@ int cli_run_user_list(struct cli *cli)
 	};
 
 	return list(cli, "/v1/users", NULL, columns, "There are no users.");
+}
+
+/* Whoever has the token of the person alone says "me". */
+static int find_target(struct cli *cli, const char **user)
+{
+	return strcmp(*user, "me") == 0 ? CLI_OK : find_user(cli, user);
+}
+
+static int erase_confirm(struct cli *cli, const char *user)
+{
+	struct buf line;
+	int signals;
+	enum err err;
+
+	if (cli_switch(cli, "yes")) {
+		return CLI_OK;
+	}
+	if (!cli->term.in) {
+		return cli_fail(CLI_USAGE, "this cannot be undone; say --yes");
+	}
+	fprintf(stderr, "Everything of ");
+	cli_put_clean(stderr, str_of(user));
+	fprintf(stderr, " will be erased. This cannot be undone. Type yes: ");
+	buf_init(&line, 64);
+	signals = cli_signals_open();
+	err = cli_read_line(signals, STR_NONE, &line);
+	cli_signals_close(&signals);
+	bool yes = err == ERR_OK && str_eq(str_trim(buf_str(&line)), STR("yes"));
+	buf_fini(&line);
+	return yes ? CLI_OK : cli_fail(CLI_FAILED, "nothing was erased");
+}
+
+/* Whose own token it was cannot ask any more. */
+static int erase_wait(struct cli *cli, const char *user, struct cli_reply *reply)
+{
+	if (strcmp(user, "me") == 0) {
+		puts("It has begun; the server goes on by itself, and this token is worth nothing any more.");
+		return cli_out_flush();
+	}
+	int code = cli_task_wait(cli, cli_path(cli, "/v1/users", user, "/erase"), reply);
+
+	if (code) {
+		return code;
+	}
+	if (cli->json) {
+		return cli_print_json(cli, reply->text);
+	}
+	printf("Erased: %.*s rows. Copies made before, in backups/ or beside the store, still have them.\n",
+	       STR_FMT(cli_text(cli, json_member(reply->root, STR("rows")))));
+	return cli_out_flush();
+}
+
+int cli_run_user_erase(struct cli *cli)
+{
+	const char *user = cli->operands[0];
+	struct cli_reply reply;
+	int code = cli_connect(cli);
+
+	code = code ? code : find_target(cli, &user);
+	code = code ? code : erase_confirm(cli, cli->operands[0]);
+	code = code ? code : cli_request(cli, "POST", cli_path(cli, "/v1/users", user, "/erase"), STR_NONE, &reply);
+	return code ? code : erase_wait(cli, user, &reply);
 }
 
 /* ---- keys ---- */

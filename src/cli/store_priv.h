@@ -14,6 +14,8 @@
 /* Asks a server. */
 int cli_verify_remote(struct cli *cli);
 int cli_backup_remote(struct cli *cli);
+/* Asks until the task at path is no longer running, with a line of progress; *reply is then the last answer. */
+int cli_task_wait(struct cli *cli, struct str path, struct cli_reply *reply);
 /* Shows the object with `checks` and `ok`; the exit code says whether all of it holds. */
 int cli_verify_print(struct cli *cli, struct str text);
 /* Says where the backup is. */

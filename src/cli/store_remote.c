@@ -72,7 +72,7 @@ int cli_backup_print(struct cli *cli, struct str path)
 }
 
 /* Asks ten times a second, later once, until the task is over; *reply is then the last answer. */
-static int wait_for_end(struct cli *cli, struct str path, struct cli_reply *reply)
+int cli_task_wait(struct cli *cli, struct str path, struct cli_reply *reply)
 {
 	struct thread_gate pause; /* opened by nobody: a wait with a time-out */
 	int code = CLI_OK;
@@ -98,7 +98,7 @@ static int task_run(struct cli *cli, struct str path, struct str body, struct cl
 	int code = cli_connect(cli);
 
 	code = code ? code : cli_request(cli, "POST", path, body, reply);
-	code = code ? code : wait_for_end(cli, path, reply);
+	code = code ? code : cli_task_wait(cli, path, reply);
 	if (!code && !str_eq(cli_text(cli, json_member(reply->root, STR("state"))), STR("done"))) {
 		code = cli_fail(CLI_FAILED, "%.*s", STR_FMT(cli_text(cli, json_member(reply->root, STR("error")))));
 	}

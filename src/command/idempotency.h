@@ -13,6 +13,7 @@
 #define GUILD_COMMAND_IDEMPOTENCY_H
 
 #include "base/idem.h"
+#include "command/erase.h"
 #include "db/reader.h"
 #include "db/writer.h"
 
@@ -43,6 +44,9 @@ struct idempotency_cursor {
 	bool begun;
 };
 enum err idempotency_sweep(struct db *db, struct idempotency_cursor *cursor, int64_t now_us, bool *more) MUST_USE;
+
+/* idempotency_erase_store.c: the part of a person who is erased. */
+enum err idempotency_erase(struct erase_step *step, struct db *db) MUST_USE;
 
 /* ---- idempotency.c ---- */
 

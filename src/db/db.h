@@ -73,6 +73,13 @@ int64_t db_wal_pages(const struct db *db);
 /* One PASSIVE checkpoint. ERR_AGAIN while another connection is at it. */
 enum err db_checkpoint(struct db *db) MUST_USE;
 
+/* ---- scrub.c: nothing that was erased stays readable in the files. By the only connection that writes, between its transactions ---- */
+/* Looks at the next `pages` pages of the file from *page (1: the first) and clears what their unused parts still show. *more is false after the
+ * last, which is then on disk. ERR_AGAIN: somebody reads from the write-ahead log, or copies it; the same call again later. */
+enum err db_scrub(struct db *db, int64_t *page, int pages, bool *more) MUST_USE;
+/* Empties the write-ahead log into the file. ERR_AGAIN while somebody reads from it. */
+enum err db_wal_empty(struct db *db) MUST_USE;
+
 /* ---- migrations: sql/NNNN_name.sql, embedded at build time (sql_text.h) ---- */
 /* Brings the schema to the newest version, each step in one transaction (the file is copied to PATH.bak-<version> first when it
  * holds data). ERR_NEWER when the file's version is unknown here. detail as in db_open. */

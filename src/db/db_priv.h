@@ -13,9 +13,14 @@
 
 #define DB_DETAIL_BYTES 256
 #define DB_PAGE_BYTES 4096
+#define DB_BUSY_TIMEOUT_MS 2000
 
 /* The driver's own connection, for sqlite_backup.c. */
 struct sqlite3 *db_handle(const struct db *db);
+/* The write-ahead log is empty, or all of it is in the file. */
+void db_wal_copied(struct db *db);
+/* Reports a fault of the driver: see db.h, Errors. */
+enum err db_fault(struct db *db, int code, const char *text) MUST_USE;
 /* False outside a transaction, also when the driver has ended it by itself after a fault. */
 bool db_in_transaction(const struct db *db);
 /* Runs all statements of text. */

@@ -19,6 +19,10 @@ static const struct db_sql sql_erase = {
 
 static const struct db_sql sql_erase_entry = {"UPDATE log SET seq = seq, entry = NULL WHERE seq > ?1 AND seq <= ?2 AND entry IS NOT NULL"};
 
+static const struct db_sql sql_erase_row = {
+	"UPDATE log SET seq = seq, kinds = kinds - (kinds & 4), entry = NULL, event_type = NULL, event_data = NULL, topics = NULL, audience_a = 0, "
+	"audience_b = 0 WHERE seq = ?1"};
+
 static const struct str outcome_words[] = {
 	[OUTCOME_STARTED] = {"started", 7},       [OUTCOME_COMPLETED] = {"completed", 9},
 	[OUTCOME_FAILED] = {"failed", 6},         [OUTCOME_CANCELLED] = {"cancelled", 9},
@@ -202,4 +206,11 @@ enum err log_entries_gone(struct db *db, int64_t *seq)
 enum err log_entries_erase(struct db *db, int64_t after, int64_t upto)
 {
 	return erase(db, &sql_erase_entry, STR("entries_gone"), after, upto);
+}
+
+enum err log_row_erase(struct db *db, int64_t seq)
+{
+	struct db_stmt *stmt = db_use(db, &sql_erase_row);
+	db_bind_int(stmt, 1, seq);
+	return db_run(stmt);
 }

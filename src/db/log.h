@@ -71,5 +71,7 @@ enum err log_events_erase(struct db *db, int64_t after, int64_t upto) MUST_USE;
 enum err log_entries_gone(struct db *db, int64_t *seq) MUST_USE;
 /* Erases the content of the entries with after < seq <= upto, and notes it. Their hashes stay. */
 enum err log_entries_erase(struct db *db, int64_t after, int64_t upto) MUST_USE;
+/* Erases all content of one row: of its entry and of its event. Number, time, kinds of the rest, sums and hashes stay. */
+enum err log_row_erase(struct db *db, int64_t seq) MUST_USE;
 
 #endif

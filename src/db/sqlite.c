@@ -17,7 +17,6 @@
 #include "db/vfs_fault.h"
 
 #define STATEMENTS_MAX 4096
-#define BUSY_TIMEOUT_MS 2000
 
 struct db_stmt {
 	struct db *db;
@@ -177,7 +176,7 @@ static int configure(struct db *db)
 		"PRAGMA mmap_size=0;";
 	static const char reader[] =
 		"PRAGMA query_only=ON; PRAGMA mmap_size=1073741824; PRAGMA cache_size=-8192;";
-	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+	sqlite3_busy_timeout(db->handle, DB_BUSY_TIMEOUT_MS);
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	int code = sqlite3_exec(db->handle, both, NULL, NULL, NULL);
@@ -584,6 +583,16 @@ enum err db_checkpoint(struct db *db)
 }
 
 /* ---- for the folder alone ---- */
+
+void db_wal_copied(struct db *db)
+{
+	db->wal_pages = 0;
+}
+
+enum err db_fault(struct db *db, int code, const char *text)
+{
+	return fault(db, code, text);
+}
 
 struct sqlite3 *db_handle(const struct db *db)
 {

@@ -43,6 +43,7 @@ struct writer {
 	struct queue queue;
 	struct lane interactive;
 	struct lane sweeps;
+	struct lane betweens;
 	atomic_int room;     /* jobs waiting or under way, and rooms set aside: what the cap counts */
 	atomic_int jobs;     /* jobs from their push to the end of their batch: what stopping waits for */
 	atomic_int sleeping; /* 1: the thread waits at the gate; who swaps it to 0 opens */
@@ -90,8 +91,8 @@ static void sort_into_lanes(struct writer *writer)
 	struct queue_node *next = NULL;
 	for (struct queue_node *node = queue_take_all(&writer->queue); node != NULL; node = next) {
 		next = node->next;
-		bool sweep = container_of(node, struct write_job, node)->sweep;
-		lane_put(sweep ? &writer->sweeps : &writer->interactive, node);
+		const struct write_job *job = container_of(node, struct write_job, node);
+		lane_put(job->between ? &writer->betweens : job->sweep ? &writer->sweeps : &writer->interactive, node);
 	}
 }
 
@@ -114,6 +115,7 @@ enum err writer_create(const struct writer_options *options, struct writer **out
 	queue_init(&writer->queue);
 	lane_init(&writer->interactive);
 	lane_init(&writer->sweeps);
+	lane_init(&writer->betweens);
 	thread_gate_init(&writer->gate);
 	enum err err = db_open(options->path, DB_WRITER, &writer->db, detail);
 	if (err == ERR_OK) {
@@ -428,6 +430,16 @@ static void batch_run(struct writer *writer)
 	finish(writer, &batch, committed);
 }
 
+static void between_run(struct writer *writer)
+{
+	struct write_job *job = lane_take(&writer->betweens);
+	job->batch_next = NULL;
+	job->result = job->apply(job, writer->db);
+	atomic_fetch_sub(&writer->room, 1);
+	writer_jobs_return(job);
+	atomic_fetch_sub(&writer->jobs, 1);
+}
+
 /* Who stopped sending because the store failed would never learn that it works again: so it is tried, by a write of its own. */
 static void probe(struct writer *writer)
 {
@@ -466,6 +478,10 @@ bool writer_turn(struct writer *writer)
 		checkpoint_after_commit(writer->checkpoint, writer->db);
 	} else {
 		probe(writer);
+	}
+	if (writer->betweens.first != NULL) {
+		between_run(writer);
+		worked = true;
 	}
 	atomic_store_explicit(&writer->turning, false, memory_order_release);
 	return worked;

@@ -33,6 +33,7 @@ struct write_job {
 	enum err result;
 	bool reserved;               /* its room was set aside before: push never answers ERR_OVERLOADED */
 	bool sweep;                  /* second lane: one per batch, after the interactive ones */
+	bool between;                /* no transaction: apply runs alone between two batches, and its result is the job's */
 	struct write_job *batch_next; /* the writer's own: next job of the batch in commit order */
 };
 

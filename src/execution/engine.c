@@ -168,6 +168,19 @@ static void evict(struct engine_shard *shard)
 	}
 }
 
+void engine_kept_drop(struct engine_shard *shard, int64_t principal)
+{
+	struct list *next;
+	for (struct list *at = shard->kept.next; at != &shard->kept; at = next) {
+		struct execution *execution = container_of(at, struct execution, link);
+		next = at->next;
+		if (execution->caller.principal == principal && !execution->batch.in_flight) {
+			shard->kept_bytes -= kept_bytes_of(execution);
+			flow_destroy(execution);
+		}
+	}
+}
+
 static void evict_run(struct loop_timer *timer, struct loop *loop)
 {
 	(void)loop;

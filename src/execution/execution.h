@@ -145,6 +145,12 @@ struct execution_forget {
 };
 enum err execution_forget(struct db *db, int64_t id, struct execution_forget *forget) MUST_USE;
 
+/* The part of a person who is erased: runs under way are stopped first. And what is kept in memory of runs that are over, on every loop;
+ * ERR_MEMORY. */
+struct erase_step;
+enum err execution_erase(struct erase_step *step, struct db *db) MUST_USE;
+enum err engine_forget(struct engine *engine, int64_t principal) MUST_USE;
+
 /* How a run stands that is asked for again under its key. done comes on loop, once, when start returned ERR_OK. */
 struct execution_again {
 	struct read_job read;

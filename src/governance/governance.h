@@ -136,4 +136,8 @@ void approval_start(struct approvals *approvals);
 /* The error a refused decision ends in (ERR_OK when allowed and proceed). */
 enum err decision_err(const struct decision *decision);
 
+/* The part of a person who is erased: arguments, reasons and notes of approvals. */
+struct erase_step;
+enum err approval_erase(struct erase_step *step, struct db *db) MUST_USE;
+
 #endif

@@ -335,6 +335,12 @@ enum err identity_writer_put(struct identity *identity, const struct principal *
 	return table_put(identity, TABLE_PRINCIPALS, (uint64_t)principal->id, copy);
 }
 
+enum err identity_writer_external_remove(struct identity *identity, const struct principal *principal)
+{
+	return overlay_remove(
+		&identity->tables[TABLE_NAMES], external_key(identity, principal->workspace, principal->external_id));
+}
+
 enum err identity_writer_token_remove(
 	struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES])
 {

@@ -84,6 +84,14 @@ const struct principal *identity_writer_principal(struct identity *identity, int
 /* In apply: the principal of an agent; 0: it has none yet. */
 int64_t identity_writer_agent_principal(struct identity *identity, int64_t agent);
 
+/* In apply: nobody gets in as that principal any more, and nothing says who it was. Open connections are closed by a revocation. ERR_NOT_FOUND. */
+enum err identity_erase_access(struct identity *identity, struct db *db, int64_t principal, int64_t now_us) MUST_USE;
+/* The rest of a person who is erased: labels of tokens, provider keys. */
+struct erase_step;
+enum err identity_erase(struct erase_step *step, struct db *db) MUST_USE;
+/* Admins rule over people up to their own role, and over agents' principals. */
+bool identity_may_rule(const struct caller *caller, const struct principal *principal);
+
 /* Closing what a token (0: any) or a principal (0: any) has open, on every loop. Made before the commit so that it cannot fail
  * after it; sent (which consumes it) once the change is on disk, or freed. NULL without memory. */
 struct revocation;

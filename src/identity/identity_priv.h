@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "command/change.h"
+#include "command/erase.h"
 #include "identity/identity.h"
 #include "identity/key.h"
 
@@ -24,6 +25,8 @@ struct token_row {
 void identity_workspace_set(struct identity *identity, int64_t workspace);
 enum err identity_writer_put(struct identity *identity, const struct principal *principal) MUST_USE;
 enum err identity_writer_token_remove(struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES]) MUST_USE;
+/* The name an embedding program gave it leads nowhere any more. */
+enum err identity_writer_external_remove(struct identity *identity, const struct principal *principal) MUST_USE;
 enum err identity_writer_key_put(struct identity *identity, const struct key_row *key) MUST_USE;
 enum err identity_writer_key_remove(struct identity *identity, const struct key_row *key) MUST_USE;
 /* Published; NULL when there is none. */
@@ -32,8 +35,6 @@ const struct key_row *identity_key(struct identity *identity, int64_t workspace,
 const struct key_row *identity_writer_key(
 	struct identity *identity, int64_t workspace, int64_t owner, struct str provider);
 
-/* identity_api.c. Admins rule over people up to their own role, and over agents' principals. */
-bool identity_may_rule(const struct caller *caller, const struct principal *principal);
 /* A principal of the caller's workspace by id text; NULL: the request has been answered. */
 const struct principal *identity_by_text(struct guild *guild, struct http_request *request, struct str text);
 
@@ -57,6 +58,10 @@ enum err identity_workspace_look(struct db *db, int64_t id) MUST_USE; /* ERR_NOT
 enum err identity_workspace_first(struct db *db, int64_t *id) MUST_USE;
 enum err principal_row_insert(struct db *db, const struct principal *principal) MUST_USE;
 enum err principal_row_update(struct db *db, const struct principal *principal) MUST_USE;
+/* Name, external id, specialty and disabled_at. */
+enum err principal_row_erase(struct db *db, const struct principal *principal) MUST_USE;
+/* One window of tokens: those of the person lose their labels. */
+enum err token_labels_erase(struct erase_step *step, struct db *db) MUST_USE;
 typedef bool principal_row_fn(const struct principal *principal, void *arg);
 enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg) MUST_USE;
 enum err token_row_insert(struct db *db, const struct token_row *token) MUST_USE;
@@ -75,6 +80,8 @@ enum err key_row_insert(struct db *db, const struct key_row *key) MUST_USE;
 enum err key_row_delete(struct db *db, int64_t id) MUST_USE;
 /* Texts in arena. ERR_NOT_FOUND. */
 enum err key_row_get(struct db *db, struct arena *arena, int64_t id, struct key_row *out) MUST_USE;
+/* At most max of an owner's; texts in arena. */
+enum err key_rows_owned(struct db *db, struct arena *arena, int64_t owner, size_t max, struct key_row *out, size_t *count) MUST_USE;
 typedef bool key_row_fn(const struct key_row *key, void *arg);
 enum err key_rows(struct db *db, int64_t after, int64_t limit, key_row_fn *fn, void *arg) MUST_USE;
 

@@ -26,6 +26,11 @@ static const struct db_sql sql_principal_insert = {
 	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
 static const struct db_sql sql_principal_update = {
 	"UPDATE principal SET role = ?4, name = ?5, disabled_at = ?9 WHERE id = ?1"};
+static const struct db_sql sql_principal_erase = {
+	"UPDATE principal SET name = ?5, external_id = ?6, specialty = ?8, disabled_at = ?9 WHERE id = ?1"};
+static const struct db_sql sql_token_end = {"SELECT id FROM token WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2"};
+static const struct db_sql sql_token_labels = {
+	"UPDATE token SET label = ?4 WHERE id > ?1 AND id <= ?2 AND principal = ?3 AND length(label) > 0"};
 static const struct db_sql sql_principal_rows = {
 	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
 static const struct db_sql sql_token_insert = {
@@ -81,6 +86,26 @@ enum err principal_row_insert(struct db *db, const struct principal *principal)
 enum err principal_row_update(struct db *db, const struct principal *principal)
 {
 	return principal_run(db, &sql_principal_update, principal);
+}
+
+enum err principal_row_erase(struct db *db, const struct principal *principal)
+{
+	return principal_run(db, &sql_principal_erase, principal);
+}
+
+enum err token_labels_erase(struct erase_step *step, struct db *db)
+{
+	int64_t upto;
+	enum err err = erase_window(step, db, &sql_token_end, ERASE_ROWS, &upto);
+	struct db_stmt *stmt = db_use(db, &sql_token_labels);
+	db_bind_int(stmt, 1, step->after);
+	db_bind_int(stmt, 2, upto);
+	db_bind_int(stmt, 3, step->principal);
+	db_bind_text(stmt, 4, STR(""));
+	err = err == ERR_OK ? db_run(stmt) : err;
+	step->rows += err == ERR_OK ? db_changes(db) : 0;
+	step->after = step->more ? upto : step->after;
+	return err;
 }
 
 enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg)

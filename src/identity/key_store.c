@@ -20,6 +20,7 @@ static const struct db_sql sql_insert = {
 	"INSERT INTO provider_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
 static const struct db_sql sql_delete = {"DELETE FROM provider_key WHERE id = ?1"};
 static const struct db_sql sql_get = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id = ?1"};
+static const struct db_sql sql_owned = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE owner = ?1 ORDER BY id LIMIT ?2"};
 static const struct db_sql sql_rows = {"SELECT " KEY_COLUMNS " FROM provider_key WHERE id > ?1 ORDER BY id LIMIT ?2"};
 /* Few rows; the principal's own comes first. */
 static const struct db_sql sql_find = {
@@ -40,21 +41,44 @@ enum err key_row_delete(struct db *db, int64_t id)
 	return db_run(stmt);
 }
 
+static enum err key_keep(struct db_stmt *stmt, struct arena *arena, struct key_row *out)
+{
+	db_read_row(stmt, DB_COLUMNS(columns), out);
+	out->provider = arena_copy(arena, out->provider);
+	out->base_url = arena_copy(arena, out->base_url);
+	out->sealed = arena_copy(arena, out->sealed);
+	out->shown = arena_copy(arena, out->shown);
+	bool whole =
+		out->provider.at != NULL && out->base_url.at != NULL && out->sealed.at != NULL && out->shown.at != NULL;
+	return whole ? ERR_OK : ERR_LIMIT;
+}
+
 static enum err key_step_into(struct db_stmt *stmt, struct arena *arena, struct key_row *out)
 {
 	enum err err = db_first(stmt);
 	if (err != ERR_OK) {
 		return err;
 	}
-	db_read_row(stmt, DB_COLUMNS(columns), out);
-	out->provider = arena_copy(arena, out->provider);
-	out->base_url = arena_copy(arena, out->base_url);
-	out->sealed = arena_copy(arena, out->sealed);
-	out->shown = arena_copy(arena, out->shown);
+	err = key_keep(stmt, arena, out);
 	db_reset(stmt);
-	bool whole =
-		out->provider.at != NULL && out->base_url.at != NULL && out->sealed.at != NULL && out->shown.at != NULL;
-	return whole ? ERR_OK : ERR_LIMIT;
+	return err;
+}
+
+enum err key_rows_owned(struct db *db, struct arena *arena, int64_t owner, size_t max, struct key_row *out, size_t *count)
+{
+	struct db_stmt *stmt = db_use(db, &sql_owned);
+	db_bind_int(stmt, 1, owner);
+	db_bind_int(stmt, 2, (int64_t)max);
+	*count = 0;
+	enum err err;
+	while (db_next(stmt, &err)) {
+		err = key_keep(stmt, arena, &out[(*count)++]);
+		if (err != ERR_OK) {
+			db_reset(stmt);
+			break;
+		}
+	}
+	return err;
 }
 
 enum err key_row_get(struct db *db, struct arena *arena, int64_t id, struct key_row *out)

@@ -13,6 +13,7 @@ struct ops {
 	struct presence_table *presence;
 	struct retention *retention;
 	struct upkeep *upkeep;
+	struct eraser *eraser;
 };
 
 static const struct http_member events_query[] = {
@@ -75,6 +76,11 @@ const struct http_route ops_routes[] = {
 	 upkeep_verify_post},
 	{HTTP1_GET, "/v1/verify", ROLE_ADMIN, SCOPE_ADMIN, 0, "verify", "How the check begun last is getting on, and what it found.", NULL, NULL,
 	 "verification", 200, upkeep_verify_get},
+	{HTTP1_POST, "/v1/users/{id}/erase", ROLE_VIEWER, SCOPE_WHOLE, 0, "erase",
+	 "Begins to take everything of a person out of the store; access ends at once. Oneself, or as an admin.", NULL, NULL, "erasure", 202,
+	 erase_post_handle},
+	{HTTP1_GET, "/v1/users/{id}/erase", ROLE_VIEWER, SCOPE_WHOLE, 0, "read", "How the erasure of a person is getting on.", NULL, NULL, "erasure",
+	 200, erase_get_handle},
 	{HTTP1_GET, "/v1/audit/checkpoint", ROLE_MEMBER, SCOPE_AUDIT_READ, 0, "read",
 	 "The newest signed state of the audit log, and the public key.", NULL, NULL,
 	 "audit_signed", 200, audit_checkpoint_handle},
@@ -111,6 +117,7 @@ enum err ops_create(struct guild *guild, struct ops **out)
 	err = err == ERR_OK ? presence_create(guild, &ops->presence) : err;
 	err = err == ERR_OK ? retention_create(guild, &ops->retention) : err;
 	err = err == ERR_OK ? upkeep_create(guild, &ops->upkeep) : err;
+	err = err == ERR_OK ? erase_create(guild, &ops->eraser) : err;
 	if (err != ERR_OK) {
 		ops_destroy(guild, out);
 	}
@@ -120,6 +127,12 @@ enum err ops_create(struct guild *guild, struct ops **out)
 void ops_start(struct ops *ops, const struct generation *generation)
 {
 	retention_start(ops->retention, generation);
+	erase_wake(ops->eraser);
+}
+
+struct eraser *ops_eraser(struct ops *ops)
+{
+	return ops->eraser;
 }
 
 struct upkeep *ops_upkeep(struct ops *ops)
@@ -150,6 +163,7 @@ void ops_destroy(struct guild *guild, struct ops **ops)
 		presence_destroy(&(*ops)->presence);
 		retention_destroy(guild, &(*ops)->retention);
 		upkeep_destroy(&(*ops)->upkeep);
+		erase_destroy(guild, &(*ops)->eraser);
 		buf_fini(&(*ops)->openapi);
 		mem_free(*ops);
 		*ops = NULL;

@@ -50,6 +50,19 @@ enum err retention_create(struct guild *guild, struct retention **out) MUST_USE;
 void retention_destroy(struct guild *guild, struct retention **retention);
 void retention_start(struct retention *retention, const struct generation *generation);
 
+/* ---- erase.c: people who are taken out of the store ---- */
+struct eraser;
+enum err erase_create(struct guild *guild, struct eraser **out) MUST_USE;
+/* The loops have ended. */
+void erase_destroy(struct guild *guild, struct eraser **eraser);
+void erase_wake(struct eraser *eraser);
+struct eraser *ops_eraser(struct ops *ops);
+/* erase_api.c. Whom the path names ("me": the caller), where the caller is that person or rules over them. NULL: the request was answered. */
+struct principal;
+const struct principal *erase_target(struct guild *guild, struct http_request *request);
+void erase_post_handle(struct http_request *request, void *ctx);
+void erase_get_handle(struct http_request *request, void *ctx);
+
 /* ---- upkeep.c: backup and check of a running server ---- */
 struct upkeep;
 enum err upkeep_create(struct guild *guild, struct upkeep **out) MUST_USE;

@@ -136,7 +136,7 @@ enum err retention_tokens_erase(struct db *db, struct retention_tokens *tokens)
 /* ---- runs ---- */
 
 /* The first runs beyond after. *over: the one with key *id ended before. ERR_NOT_FOUND: there is none. */
-static enum err execution_next(struct db *db, int64_t after, int64_t before_us, int64_t *id, bool *over)
+static enum err run_next(struct db *db, int64_t after, int64_t before_us, int64_t *id, bool *over)
 {
 	struct db_stmt *stmt = db_use(db, &sql_execution);
 	db_bind_int(stmt, 1, after);
@@ -149,7 +149,7 @@ static enum err execution_next(struct db *db, int64_t after, int64_t before_us, 
 	return err;
 }
 
-static enum err execution_erase(struct db *db, int64_t id, struct retention_executions *executions, bool *left)
+static enum err run_erase(struct db *db, int64_t id, struct retention_executions *executions, bool *left)
 {
 	struct execution_forget forget = {.sessions_before_us = executions->before_us, .rows_max = RETENTION_ROWS_ERASED - executions->rows};
 	enum err err = execution_forget(db, id, &forget);
@@ -170,13 +170,13 @@ enum err retention_executions_erase(struct db *db, struct retention_executions *
 	for (int i = 0; i < RETENTION_ROWS_ERASED && executions->more && executions->rows < RETENTION_ROWS_ERASED; i++) {
 		int64_t id = 0;
 		bool over = false, left = false;
-		enum err err = execution_next(db, executions->reached, executions->before_us, &id, &over);
+		enum err err = run_next(db, executions->reached, executions->before_us, &id, &over);
 		/* What began later cannot have ended before. */
 		if (err == ERR_NOT_FOUND || (err == ERR_OK && id_unix_ms(id) * 1000 > executions->before_us)) {
 			executions->more = false;
 			return ERR_OK;
 		}
-		err = err == ERR_OK && over ? execution_erase(db, id, executions, &left) : err;
+		err = err == ERR_OK && over ? run_erase(db, id, executions, &left) : err;
 		if (err != ERR_OK) {
 			return err;
 		}

@@ -41,6 +41,10 @@ enum err session_touch(struct db *db, int64_t id, int messages, int64_t now_us, 
 /* In apply: the owner and workspace of a session; ERR_SESSION_NOT_FOUND. */
 enum err session_owner(struct db *db, int64_t id, int64_t *owner, int64_t *workspace) MUST_USE;
 
+/* The part of a person who is erased: sessions without runs. */
+struct erase_step;
+enum err session_erase(struct erase_step *step, struct db *db) MUST_USE;
+
 /* A title from the first message: 47 characters and "..." beyond 50. */
 struct str session_title(struct arena *arena, struct str message);
 

@@ -16,7 +16,7 @@ enum {
 	LOAD_COMMIT_ROWS = 256,
 };
 
-/* Names never change, so that an entry is good as long as its channel. */
+/* A name changes only when a channel without members is erased, so that an entry is good as long as its channel. */
 struct name_entry {
 	int64_t workspace, channel;
 	size_t len;
@@ -264,6 +264,17 @@ enum err channel_put(struct social *social, const struct channel *channel)
 		mem_free(copy);
 	}
 	return err;
+}
+
+enum err channel_rename(struct social *social, const struct channel *from, const struct channel *to)
+{
+	struct channel_table *table = social->channels;
+	enum err err = ERR_OK;
+	if (!str_eq(from->name, to->name)) {
+		err = overlay_remove(&table->names, name_key(table, from->workspace, from->name));
+		err = err == ERR_OK ? name_put(table, to) : err;
+	}
+	return err == ERR_OK ? channel_put(social, to) : err;
 }
 
 enum err channel_member_put(struct social *social, int64_t channel, int64_t actor)

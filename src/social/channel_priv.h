@@ -15,6 +15,8 @@ enum { CHANNEL_NAME_BYTES_MAX = 64, CHANNEL_DESCRIPTION_CHARS_MAX = 1000 };
 
 /* The tables, with the open transaction's changes. ERR_MEMORY, ERR_LIMIT where channel_writer_full would have said so. */
 enum err channel_put(struct social *social, const struct channel *channel) MUST_USE;
+/* The same for one that has another name now. */
+enum err channel_rename(struct social *social, const struct channel *from, const struct channel *to) MUST_USE;
 enum err channel_member_put(struct social *social, int64_t channel, int64_t actor) MUST_USE;
 enum err channel_member_remove(struct social *social, int64_t channel, int64_t actor) MUST_USE;
 /* On the writer: may there be one more channel, and may the actor belong to one more? NULL, or a sentence that says why not. */

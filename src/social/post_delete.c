@@ -106,18 +106,16 @@ void post_delete_start(struct guild *guild, struct http_request *request, int64_
 
 /* ---- on the writer ---- */
 
-static enum err counts_take_back(struct delete_change *deletion, struct db *db)
+enum err post_counts_take_back(struct social *social, struct db *db, const struct post *post, const struct str *trends, size_t trend_count)
 {
-	const struct post *post = &deletion->look.post;
-	struct social *social = deletion->change.guild->social;
 	struct str tags[LIMIT_POST_TAGS];
 	size_t tag_count = post_index_tags(post, tags);
 	enum err err = post->reply_to != 0 ? post_count_add(db, post->reply_to, -1, 0) : ERR_OK;
 	if (err == ERR_OK && tag_count > 0) {
 		err = post_tags_delete(db, post->workspace, post->id, tags, tag_count);
 	}
-	for (size_t i = 0; err == ERR_OK && i < deletion->trend_count; i++) {
-		err = trend_add(social, post->workspace, post->created_at_us, deletion->trends[i], -1);
+	for (size_t i = 0; err == ERR_OK && i < trend_count; i++) {
+		err = trend_add(social, post->workspace, post->created_at_us, trends[i], -1);
 	}
 	return err;
 }
@@ -135,7 +133,7 @@ static enum err delete_apply(struct command *base, struct db *db)
 		return err;
 	}
 	err = post_bury(db, post->id, command_now_us(base));
-	err = err == ERR_OK ? counts_take_back(deletion, db) : err;
+	err = err == ERR_OK ? post_counts_take_back(deletion->change.guild->social, db, post, deletion->trends, deletion->trend_count) : err;
 	err = err == ERR_OK ? post_reactions_delete(db, post->id, &deletion->left) : err;
 	return err == ERR_OK ? change_log(&deletion->change, db) : err;
 }

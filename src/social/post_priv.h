@@ -76,6 +76,9 @@ enum err post_go(struct post_change *post, struct post_fault *fault) MUST_USE;
 /* A handler: post_delete.c. */
 void post_delete_start(struct guild *guild, struct http_request *request, int64_t id);
 
+/* In apply, once a post is buried: what it counted for. trends: of a public one. */
+enum err post_counts_take_back(struct social *social, struct db *db, const struct post *post, const struct str *trends, size_t trend_count) MUST_USE;
+
 /* post_make.c: from the input to post->post, its texts, audit entry and event. */
 enum err post_make(struct post_change *post, struct post_fault *fault) MUST_USE;
 

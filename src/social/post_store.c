@@ -97,6 +97,13 @@ enum err post_alive(struct db *db, int64_t id)
 	return err;
 }
 
+enum err social_post_stands(struct db *db, int64_t post, bool *stands)
+{
+	enum err err = post_alive(db, post);
+	*stands = err == ERR_OK;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 enum err post_count_add(struct db *db, int64_t id, int replies, int reactions)
 {
 	struct db_stmt *stmt = db_use(db, &sql_count);

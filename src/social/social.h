@@ -42,6 +42,15 @@ enum err social_load(struct social *social, struct db *db) MUST_USE;
 #define SOCIAL_OVERLAYS 2
 void social_overlays(struct social *social, struct command_overlay out[SOCIAL_OVERLAYS]);
 
+/* ---- the parts of a person who is erased ---- */
+struct erase_step;
+enum err social_erase_posts(struct erase_step *step, struct db *db) MUST_USE;
+enum err social_erase_reactions(struct erase_step *step, struct db *db) MUST_USE;
+enum err social_erase_messages(struct erase_step *step, struct db *db) MUST_USE;
+enum err social_erase_channels(struct erase_step *step, struct db *db) MUST_USE;
+/* On the writer: is there a post of that key that was not deleted? */
+enum err social_post_stands(struct db *db, int64_t post, bool *stands) MUST_USE;
+
 /* ---- for the bus's doors ---- */
 
 /* May that caller see an event or post with this audience now? */

@@ -413,6 +413,100 @@ static void old_entries_are_erased_and_verify_as_such(void **state)
 	filler_close(&filler);
 }
 
+/* ---- what pages still show ---- */
+
+static const struct db_sql sql_key_put = {
+	"INSERT INTO idempotency (key_hash, request_hash, principal, made_at, process, execution, log_seq, status, reply) "
+	"VALUES (?1, ?1, ?2, 1, 1, 0, 0, 200, ?3)"};
+static const struct db_sql sql_keys_gone = {"DELETE FROM idempotency WHERE principal = 1"};
+static const struct db_sql sql_keys_kept = {"SELECT count(*) FROM idempotency WHERE length(reply) > 0"};
+
+static int occurrences(const char *file, const char *wanted)
+{
+	static char bytes[8 << 20];
+	FILE *in = fopen(file, "rb");
+	assert_non_null(in);
+	struct str rest = str_make(bytes, fread(bytes, 1, sizeof(bytes), in));
+	int count = 0;
+	assert_true(rest.len < sizeof(bytes));
+	fclose(in);
+	for (ptrdiff_t at; (at = str_find(rest, str_of(wanted))) >= 0; count++) {
+		rest = str_sub(rest, (size_t)at + 1, rest.len);
+	}
+	return count;
+}
+
+static void keys_fill(struct db *db)
+{
+	char text[600];
+	uint8_t key[16];
+	uint64_t seed = 1;
+	assert_int_equal(db_begin(db), ERR_OK);
+	for (int i = 0; i < 3000; i++) {
+		for (size_t k = 0; k < sizeof(key); k++) {
+			seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+			key[k] = (uint8_t)(seed >> 56);
+		}
+		int len = snprintf(text, sizeof(text), "%s%0*d", i % 7 == 0 ? "CANARY" : "other", 5 + (int)(seed >> 33) % 400, i);
+		struct db_stmt *stmt = db_use(db, &sql_key_put);
+		db_bind_bytes(stmt, 1, str_make(key, sizeof(key)));
+		db_bind_int(stmt, 2, i % 7 == 0 ? 1 : 2);
+		db_bind_text(stmt, 3, str_make(text, (size_t)len));
+		assert_int_equal(db_run(stmt), ERR_OK);
+	}
+	assert_int_equal(db_run(db_use(db, &sql_keys_gone)), ERR_OK);
+	assert_int_equal(db_commit(db), ERR_OK);
+}
+
+static void what_was_deleted_is_nowhere_in_the_files(void **state)
+{
+	char log[128];
+	struct db *db = store_open(), *reader;
+	int64_t page = 1;
+	bool more = true, whole, row;
+	snprintf(log, sizeof(log), "%s-wal", path);
+	keys_fill(db);
+	assert_int_equal(db_open(path, DB_READER, &reader, detail), ERR_OK);
+	/* Somebody reads from the log: neither it nor the file can be cleared. */
+	assert_int_equal(db_begin(reader), ERR_OK);
+	assert_int_equal(db_step(db_use(reader, &sql_keys_kept), &row), ERR_OK);
+	assert_int_equal(db_begin(db), ERR_OK);
+	assert_int_equal(db_run(db_use(db, &sql_workspace)), ERR_OK);
+	assert_int_equal(db_commit(db), ERR_OK);
+	assert_int_equal(db_scrub(db, &page, 10, &more), ERR_AGAIN);
+	assert_int_equal(page, 1);
+	assert_int_equal(db_wal_empty(db), ERR_AGAIN);
+	db_rollback(reader);
+
+	while (db_wal_pages(db) > 0) {
+		assert_int_equal(db_checkpoint(db), ERR_OK);
+	}
+	/* The driver deleted all of them, and yet: */
+	assert_true(occurrences(path, "CANARY") > 0);
+	for (int steps = 0; more || steps == 0; steps++) {
+		assert_int_equal(db_scrub(db, &page, 50, &more), ERR_OK);
+		assert_true(steps < 1000);
+	}
+	assert_int_equal(occurrences(path, "CANARY"), 0);
+	assert_true(occurrences(log, "CANARY") > 0);
+	assert_int_equal(db_wal_empty(db), ERR_OK);
+	assert_int_equal(occurrences(log, "CANARY"), 0);
+	/* Nothing comes back with what this connection remembered, and nothing else was touched. */
+	assert_int_equal(db_begin(db), ERR_OK);
+	struct db_stmt *stmt = db_use(db, &sql_key_put);
+	db_bind_bytes(stmt, 1, STR("0123456789abcdef"));
+	db_bind_int(stmt, 2, 2);
+	db_bind_text(stmt, 3, STR("late"));
+	assert_int_equal(db_run(stmt), ERR_OK);
+	assert_int_equal(db_commit(db), ERR_OK);
+	assert_int_equal(occurrences(log, "CANARY"), 0);
+	assert_int_equal(count_of(reader, &sql_keys_kept), 3000 - 429 + 1);
+	assert_int_equal(db_backup_integrity(reader, NULL, NULL, &whole, detail), ERR_OK);
+	assert_true(whole);
+	db_close(&reader);
+	db_close(&db);
+}
+
 /* ---- copies ---- */
 
 struct copy_watch {
@@ -571,6 +665,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(runs_that_are_over_go_with_all_that_is_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_store_of_runs_stops_growing, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_entries_are_erased_and_verify_as_such, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_deleted_is_nowhere_in_the_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_copy_is_one_moment_of_a_store_that_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_copy_that_is_stopped_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_start_counts_and_keeps_the_epoch, setup, teardown),
