@@ -8,10 +8,13 @@ enum err execution_erase(struct erase_step *step, struct db *db)
 	struct turn_mark marks[ERASE_ROWS_HEAVY];
 	size_t count = 0;
 	int64_t upto;
-	enum err err = turn_marks_of(step, db, marks, &count, &upto);
+	enum err err = execution_turns_of(step, db, marks, &count, &upto);
 	for (size_t i = 0; i < count && err == ERR_OK; i++) {
 		if (marks[i].status <= EXECUTION_RUNNING) {
-			engine_stop_execution(step->guild->engine, marks[i].id, ERR_CANCELLED, "its user is erased", false);
+			struct engine_order *order = engine_order_make(step->guild->engine);
+			if (order != NULL) {
+				engine_stop_execution_take(order, marks[i].id, "its user is erased", false);
+			}
 			step->wait = step->more = true;
 			return ERR_OK;
 		}
@@ -50,7 +53,7 @@ static void forget_run(struct loop_note *loop_note, struct loop *loop)
 	mem_free(note);
 }
 
-enum err engine_forget(struct engine *engine, int64_t principal)
+enum err execution_forget_kept(struct engine *engine, int64_t principal)
 {
 	for (unsigned i = 0; i < engine->shard_count; i++) {
 		struct forget_note *note = mem_alloc(sizeof(*note));

@@ -7,7 +7,7 @@ static const struct db_sql sql_marks = {
 	"SELECT t.id, t.status FROM turn t LEFT JOIN session s ON s.id = t.session "
 	"WHERE t.id > ?1 AND t.id <= ?2 AND (t.owner = ?3 OR s.owner = ?3) ORDER BY t.id LIMIT ?4"};
 
-enum err turn_marks_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto)
+enum err execution_turns_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto)
 {
 	*count = 0;
 	enum err err = erase_window(step, db, &sql_end, ERASE_ROWS_LOOKED, upto);

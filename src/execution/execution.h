@@ -149,7 +149,7 @@ enum err execution_forget(struct db *db, int64_t id, struct execution_forget *fo
  * ERR_MEMORY. */
 struct erase_step;
 enum err execution_erase(struct erase_step *step, struct db *db) MUST_USE;
-enum err engine_forget(struct engine *engine, int64_t principal) MUST_USE;
+enum err execution_forget_kept(struct engine *engine, int64_t principal) MUST_USE;
 
 /* How a run stands that is asked for again under its key. done comes on loop, once, when start returned ERR_OK. */
 struct execution_again {

@@ -303,7 +303,7 @@ struct turn_mark {
 	int status;
 };
 /* Of one window of runs those of the person, or in a session of theirs. */
-enum err turn_marks_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto) MUST_USE;
+enum err execution_turns_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto) MUST_USE;
 /* engine.c: finished streams of one principal are no longer kept. */
 void engine_kept_drop(struct engine_shard *shard, int64_t principal);
 

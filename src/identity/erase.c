@@ -42,6 +42,6 @@ static enum err keys_erase(struct erase_step *step, struct db *db)
 
 enum err identity_erase(struct erase_step *step, struct db *db)
 {
-	enum err err = token_labels_erase(step, db);
+	enum err err = identity_token_labels_erase(step, db);
 	return err == ERR_OK && !step->more ? keys_erase(step, db) : err;
 }

@@ -61,7 +61,7 @@ enum err principal_row_update(struct db *db, const struct principal *principal) 
 /* Name, external id, specialty and disabled_at. */
 enum err principal_row_erase(struct db *db, const struct principal *principal) MUST_USE;
 /* One window of tokens: those of the person lose their labels. */
-enum err token_labels_erase(struct erase_step *step, struct db *db) MUST_USE;
+enum err identity_token_labels_erase(struct erase_step *step, struct db *db) MUST_USE;
 typedef bool principal_row_fn(const struct principal *principal, void *arg);
 enum err principal_rows(struct db *db, int64_t after, int64_t limit, principal_row_fn *fn, void *arg) MUST_USE;
 enum err token_row_insert(struct db *db, const struct token_row *token) MUST_USE;

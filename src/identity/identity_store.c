@@ -93,7 +93,7 @@ enum err principal_row_erase(struct db *db, const struct principal *principal)
 	return principal_run(db, &sql_principal_erase, principal);
 }
 
-enum err token_labels_erase(struct erase_step *step, struct db *db)
+enum err identity_token_labels_erase(struct erase_step *step, struct db *db)
 {
 	int64_t upto;
 	enum err err = erase_window(step, db, &sql_token_end, ERASE_ROWS, &upto);

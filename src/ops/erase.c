@@ -252,7 +252,7 @@ static void step_finish(struct command *base)
 	if (over) {
 		/* What is remembered of them elsewhere: events for catching up, streams for resuming. */
 		bus_history_forget(guild->history);
-		enum err err = engine_forget(guild->engine, eraser->now.principal);
+		enum err err = execution_forget_kept(guild->engine, eraser->now.principal);
 		if (err != ERR_OK) {
 			later(eraser, err);
 			return;

@@ -125,7 +125,9 @@ class TestErase:
         assert server.post(f"/v1/users/{me}/erase").status == 409
         assert server.anonymous().post(f"/v1/users/{person.id}/erase").status == 401
         assert admin.post("/v1/users/nobody/erase").status == 404
-        assert admin.post(f"/v1/users/{other.id}/erase").ok(202)["user_id"] == other.id
+        first = admin.post(f"/v1/users/{other.id}/erase", headers={"Idempotency-Key": "once"})
+        assert first.ok(202)["user_id"] == other.id
+        assert admin.post(f"/v1/users/{other.id}/erase", headers={"Idempotency-Key": "once"}).text == first.text
         assert other.get("/v1/me").status == 401
         again = admin.post(f"/v1/users/{other.id}/erase").ok(202)
         assert again["user_id"] == other.id

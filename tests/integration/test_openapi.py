@@ -107,6 +107,8 @@ def compare_people(document, server, user):
     for change in ({"name": "Eva"}, {"disabled": True}, {"disabled": False}):
         document.reply(server, "PATCH", "/v1/users/{id}", change, id=made["id"])
     document.reply(server, "GET", "/v1/users")
+    document.reply(server, "POST", "/v1/users/{id}/erase", id=made["id"])
+    document.reply(server, "GET", "/v1/users/{id}/erase", id=made["id"])
     document.reply(user, "GET", "/v1/me")
     token = document.reply(user, "POST", "/v1/tokens", {"expires_in_s": 60})
     document.reply(user, "POST", "/v1/tokens", None)
