@@ -298,10 +298,7 @@ void viewer_orphan_all(struct execution *execution);
 enum err turn_log(struct guild *guild, struct arena *arena, const struct turn *turn, struct stream_log *out) MUST_USE;
 
 /* ---- erase_store.c ---- */
-struct turn_mark {
-	int64_t id;
-	int status;
-};
+struct turn_mark { int64_t id; int status; };
 /* Of one window of runs those of the person, or in a session of theirs. */
 enum err execution_turns_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto) MUST_USE;
 /* engine.c: finished streams of one principal are no longer kept. */

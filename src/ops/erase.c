@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/bus.h"
