@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "execution/admit_priv.h"
+#include "execution/erase_priv.h"
 
 /* Something to be done with an execution on the loop that owns it. */
 struct engine_order {

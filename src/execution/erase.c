@@ -1,7 +1,7 @@
 /* erase.c - the runs of a person who is erased, and everybody's in that person's sessions. */
 #include "base/mem.h"
 #include "command/quota.h"
-#include "execution/execution_priv.h"
+#include "execution/erase_priv.h"
 
 enum err execution_erase(struct erase_step *step, struct db *db)
 {
@@ -13,7 +13,7 @@ enum err execution_erase(struct erase_step *step, struct db *db)
 		if (marks[i].status <= EXECUTION_RUNNING) {
 			struct engine_order *order = engine_order_make(step->guild->engine);
 			if (order != NULL) {
-				engine_stop_execution_take(order, marks[i].id, "its user is erased", false);
+				engine_stop_execution_take(order, marks[i].id, ERR_CANCELLED, "its user is erased", false);
 			}
 			step->wait = step->more = true;
 			return ERR_OK;

@@ -1,6 +1,6 @@
 /* erase_store.c - finds the runs of a person who is erased. */
 #include "db/row.h"
-#include "execution/execution_priv.h"
+#include "execution/erase_priv.h"
 
 static const struct db_sql sql_end = {"SELECT id FROM turn WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2"};
 static const struct db_sql sql_marks = {

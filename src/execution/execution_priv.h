@@ -11,7 +11,6 @@
 
 #include "base/flow.h"
 #include "base/limits.h"
-#include "command/erase.h"
 #include "command/guild.h"
 #include "execution/execution.h"
 #include "execution/external.h"
@@ -296,12 +295,5 @@ void viewer_orphan_all(struct execution *execution);
 /* ---- cold logs ---- */
 /* A log made from a turn row: ids and end filled from strs in arena. */
 enum err turn_log(struct guild *guild, struct arena *arena, const struct turn *turn, struct stream_log *out) MUST_USE;
-
-/* ---- erase_store.c ---- */
-struct turn_mark { int64_t id; int status; };
-/* Of one window of runs those of the person, or in a session of theirs. */
-enum err execution_turns_of(struct erase_step *step, struct db *db, struct turn_mark out[ERASE_ROWS_HEAVY], size_t *count, int64_t *upto) MUST_USE;
-/* engine.c: finished streams of one principal are no longer kept. */
-void engine_kept_drop(struct engine_shard *shard, int64_t principal);
 
 #endif
