@@ -54,8 +54,8 @@ GET    /v1/users                                  200 403 200 403 403 401
 POST   /v1/users                                  201 403 201 403 403 401
 GET    /v1/users/{id}                             200 403 404 403 403 401
 PATCH  /v1/users/{id}                             200 403 404 403 403 401
-POST   /v1/users/{id}/erase                       202 404 404 404 403 401
-GET    /v1/users/{id}/erase                         - 404 404 404 403 401
+POST   /v1/users/{id}/erase                       404 404 404 404 403 401
+GET    /v1/users/{id}/erase                       404 404 404 404 403 401
 GET    /v1/tokens                                 200 200 200 200 403 401
 POST   /v1/tokens                                 201 201 201 201 403 401
 POST   /v1/tokens/{id}/rotate                     201 404 404 404 403 401
