@@ -270,6 +270,12 @@ class Check:
             entry = json.loads(entry)
             done[entry["change"]["approval_id"]] += entry["outcome"] == "completed"
         told = collections.Counter((kind, data["id"]) for _, kind, _, data in self.events if kind in ("approval_requested", "approval_decided"))
+        requested, decided = (sum(n for (kind, _), n in told.items() if kind == word) for word in ("approval_requested", "approval_decided"))
+        rows = [row for found in there.values() for row in found]
+        if (requested, decided) != (len(rows), sum(status != PENDING for status, _ in rows)):
+            self.wrong(f"{len(rows)} approvals, {requested} events of requests and {decided} of decisions")
+        if any(status != PENDING and note is None for status, note in rows):
+            self.wrong("an approval was decided without its note")
         ids = {}
         for op in self.history.of("enforce"):
             if self.once(op, len(there[op.mark]), f"the approval {op.mark}") and op.state == "acknowledged":
