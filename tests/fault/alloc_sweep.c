@@ -28,9 +28,9 @@
 #include "db/writer.h"
 #include "guild.h"
 #include "http/client.h"
-#include "sweep_world.h"
+#include "sweep_flows.h"
 
-enum { RETURN_US = 200000, BIG_STRIDES = 12, FAILURES_MAX = 20, TRY_SECONDS = 90, IDS_MAX = 8, ID_BYTES = 48 };
+enum { RETURN_US = 200000, BIG_STRIDES = 12, FAILURES_MAX = 20, TRY_SECONDS = 90 };
 
 /* ---- failing ---- */
 
@@ -121,15 +121,6 @@ void sweep_fail(const char *format, ...)
 
 /* ---- flows ---- */
 
-/* $0 to $7 in target, body and text stand for ids that earlier steps kept. */
-struct step {
-	const char *method, *target, *body;
-	int status;       /* or the next one: 200 and 201 are both fine for what is there already */
-	const char *text; /* is in the answer; NULL: anything */
-	int keep;         /* 1 + place of the id that the answer has first; 0: none */
-	const char *until; /* an endless stream is left after this */
-};
-
 struct flow {
 	const char *name;
 	const struct step *steps;
@@ -138,174 +129,6 @@ struct flow {
 	bool alone; /* makes its own server */
 	bool big;   /* of thousands of allocations: a strided sweep takes longer strides */
 };
-
-static char ids[IDS_MAX][ID_BYTES];
-static struct client client;
-
-static const struct step prepare[] = {
-	{.method = "POST", .target = "/v1/agents", .body = "{\"name\":\"Bot\",\"maturity\":\"autonomous\"}", .status = 201, .keep = 1},
-	{.method = "POST", .target = "/v1/users", .body = "{\"name\":\"Ada\",\"role\":\"member\"}", .status = 201, .keep = 2},
-	{.method = "POST", .target = "/v1/posts", .body = "{\"content\":\"First #news of @bot\"}", .status = 201, .keep = 3},
-	{.method = "POST", .target = "/v1/channels", .body = "{\"name\":\"den\"}", .status = 201, .keep = 4},
-	{.method = "POST", .target = "/v1/chat", .body = "{\"message\":\"hello\"}", .status = 200, .text = "\"success\":true"},
-	{.method = "GET", .target = "/v1/executions?limit=1", .status = 200, .keep = 5},
-	{.method = "GET", .target = "/v1/sessions?limit=1", .status = 200, .keep = 6},
-	{.method = "GET", .target = "/v1/me", .status = 200, .keep = 7},
-	{.method = NULL},
-};
-static const struct step sign_in_steps[] = {
-	{.method = "GET", .target = "/v1/me", .status = 200, .text = "operator"},
-	{.method = "POST", .target = "/v1/agents/$0/decide", .body = "{\"action\":\"delete\"}", .status = 200, .text = "allowed"},
-	{.method = "GET", .target = "/v1/tokens", .status = 200},
-	{.method = "POST", .target = "/v1/tokens", .body = "{}", .status = 201, .keep = 8},
-	{.method = "DELETE", .target = "/v1/tokens/$7", .status = 204},
-	{.method = NULL},
-};
-static const struct step chat_steps[] = {
-	{.method = "POST", .target = "/v1/chat", .body = "{\"message\":\"hello\",\"session_id\":\"$5\"}", .status = 200, .text = "\"success\":true"},
-	{.method = "POST", .target = "/v1/chat", .body = "{\"message\":\"hello\",\"stream\":true}", .status = 200, .text = "\"success\":true"},
-	{.method = NULL},
-};
-static const struct step post_steps[] = {
-	{.method = "POST", .target = "/v1/posts", .body = "{\"content\":\"All is well, #news for @bot, mail a@b.example\"}", .status = 201, .keep = 8},
-	{.method = "POST", .target = "/v1/posts/$2/replies", .body = "{\"content\":\"so it is\"}", .status = 201},
-	{.method = "PUT", .target = "/v1/posts/$2/reactions/%F0%9F%91%8D", .status = 200},
-	{.method = "GET", .target = "/v1/posts/$2/reactions", .status = 200},
-	{.method = "DELETE", .target = "/v1/posts/$7", .status = 204},
-	{.method = NULL},
-};
-static const struct step feed_steps[] = {
-	{.method = "GET", .target = "/v1/feed", .status = 200, .text = "\"items\":[{"},
-	{.method = "GET", .target = "/v1/feed?page=1&hashtag=news", .status = 200, .text = "\"items\":[{"},
-	{.method = "GET", .target = "/v1/posts/$2", .status = 200, .text = "First"},
-	{.method = "GET", .target = "/v1/posts/$2/replies", .status = 200, .text = "\"items\":["},
-	{.method = "GET", .target = "/v1/trending", .status = 200, .text = "#news"},
-	{.method = NULL},
-};
-static const struct step message_steps[] = {
-	{.method = "POST", .target = "/v1/direct-messages", .body = "{\"content\":\"over to you\",\"to_user_id\":\"$1\"}", .status = 201, .keep = 8},
-	{.method = "GET", .target = "/v1/direct-messages?sent=true", .status = 200, .text = "over to you"},
-	{.method = "DELETE", .target = "/v1/direct-messages/$7", .status = 204},
-	{.method = NULL},
-};
-static const struct step resume_steps[] = {
-	{.method = "GET", .target = "/v1/executions/$4/events", .status = 200, .text = "streaming:complete"},
-	{.method = "GET", .target = "/v1/executions/$4/events?after=1", .status = 200, .text = "streaming:complete"},
-	{.method = "GET", .target = "/v1/events?topics=user:$6&after=now", .status = 200, .text = "event:", .until = "\ndata:"},
-	{.method = "POST", .target = "/v1/events", .body = "{\"type\":\"x.test\",\"topics\":[\"global\"],\"data\":1}", .status = 202},
-	{.method = NULL},
-};
-static const struct step look_steps[] = {
-	{.method = "GET", .target = "/v1/agents", .status = 200, .text = "Bot"},
-	{.method = "GET", .target = "/v1/sessions/$5/messages", .status = 200, .text = "hello"},
-	{.method = "GET", .target = "/v1/audit?limit=5", .status = 200, .text = "\"items\":[{"},
-	{.method = "GET", .target = "/v1/channels", .status = 200, .text = "den"},
-	{.method = "GET", .target = "/readyz", .status = 200},
-	{.method = "GET", .target = "/metrics", .status = 200, .text = "guild_allocations"},
-	{.method = NULL},
-};
-
-/* Puts ids where places are. */
-static const char *filled(const char *text, char *out, size_t cap)
-{
-	size_t at = 0;
-
-	for (; text != NULL && *text != '\0' && at + ID_BYTES < cap; text++) {
-		if (*text == '$') {
-			at += (size_t)snprintf(out + at, cap - at, "%s", ids[*++text - '0']);
-		} else {
-			out[at++] = *text;
-		}
-	}
-	out[at] = '\0';
-	return text == NULL ? NULL : out;
-}
-
-static void keep_id(const char *answer, int place)
-{
-	const char *at = strstr(answer, "\"id\":\"");
-	if (at != NULL) {
-		snprintf(ids[place], ID_BYTES, "%.36s", at + 6);
-	}
-}
-
-static bool said(const char *code)
-{
-	char member[64];
-	snprintf(member, sizeof(member), "\"code\":\"%s\"", code);
-	return strstr(client.in, member) != NULL;
-}
-
-/* Want of memory, in the words that clients may hear. */
-static bool excused(int status)
-{
-	static const char *const codes[] = {"overloaded", "store_unavailable", "provider_failed", "provider_timeout"};
-	bool known = status == 0 || status == 200 || status == 101;
-
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		known |= said(codes[i]);
-	}
-	return known && !said("internal") && strstr(client.in, ".c:") == NULL;
-}
-
-static bool steps_run(struct world *world, const struct step *step, bool strict)
-{
-	for (; step->method != NULL; step++) {
-		char target[512], body[1024], text[256];
-		if (!strict && strstr(step->target, "$7") != NULL && ids[7][0] == '\0') {
-			continue;
-		}
-		int status = client_ask(&client, world, step->method, filled(step->target, target, sizeof(target)),
-			filled(step->body, body, sizeof(body)), step->until);
-		const char *want = filled(step->text, text, sizeof(text));
-		bool good = (status == step->status || (status == 201 && step->status == 200)) && (want == NULL || strstr(client.in, want) != NULL);
-		if (good && step->keep != 0) {
-			keep_id(client.in, step->keep - 1);
-		} else if (step->keep == 8) {
-			ids[7][0] = '\0';
-		}
-		if (!good && (strict || !excused(status))) {
-			sweep_fail("%s%s %s: %.1500s", strict ? "with memory again, " : "", step->method, target, client.in);
-		}
-	}
-	return true;
-}
-
-/* ---- the WebSocket ---- */
-
-static bool socket_flow(struct world *world, bool strict)
-{
-	static const char upgrade[] = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-				      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: guild.v1\r\n\r\n";
-	static const struct {
-		const char *text, *answer;
-	} says[] = {
-		{NULL, "\"ref\":1"},
-		{"{\"type\":\"subscribe\",\"ref\":2,\"topics\":[\"global\",\"user:$6\"]}", "\"ref\":2"},
-		{"{\"type\":\"chat\",\"ref\":3,\"message\":\"hello\"}", "streaming:complete"},
-		{"{\"type\":\"resume\",\"ref\":4,\"execution_id\":\"$4\",\"after\":0}", "\"ref\":4"},
-		{"{\"type\":\"publish\",\"ref\":5,\"topics\":[\"global\"],\"event\":{\"type\":\"x.a\",\"data\":1}}", "\"ref\":5"},
-		{"{\"type\":\"ping\",\"ref\":6}", "\"ref\":6"},
-	};
-	char text[1024];
-	bool good = true;
-
-	client_dial(&client, world);
-	client_send(&client, upgrade, sizeof(upgrade) - 1);
-	good = client_wait_either(&client, world, " 101 ", " 503 ") && strstr(client.in, " 101 ") != NULL;
-	for (size_t i = 0; good && i < sizeof(says) / sizeof(says[0]); i++) {
-		snprintf(text, sizeof(text), "{\"type\":\"auth\",\"ref\":1,\"token\":\"%s\"}", world->token);
-		client_say(&client, i == 0 ? text : filled(says[i].text, text, sizeof(text)));
-		/* Of a run that cannot go on, and of a message that cannot be served, an error tells. */
-		good = client_wait_either(&client, world, says[i].answer, "error\"") && strstr(client.in, says[i].answer) != NULL;
-	}
-	bool refused = strstr(client.in, "\"type\":\"error\"") != NULL;
-	client_close(&client);
-	if ((!good || refused) && (strict || !excused(101))) {
-		sweep_fail("%sWebSocket: %.1500s", strict ? "with memory again, " : "", client.in);
-	}
-	return true;
-}
 
 /* ---- starting and stopping ---- */
 
@@ -332,7 +155,7 @@ static void start_once(bool strict, bool stop_failing)
 	failing.on = false;
 	if (err == ERR_OK) {
 		token_read(&other);
-		(void)steps_run(&other, chat_steps + 1, true);
+		(void)sweep_steps(&other, sweep_chat + 1, true);
 		world_settle(&other);
 		failing.on = was;
 		world_close(&other);
@@ -402,8 +225,8 @@ static void library_said(int error, struct guild_reply *reply, bool strict, cons
 	bool excuse = error == GUILD_ERR_MEMORY || error == GUILD_ERR_LIMIT || error == GUILD_ERR_IO;
 
 	if (error == GUILD_OK && !fine) {
-		snprintf(client.in, sizeof(client.in), "%s", reply->body);
-		excuse = excused(reply->status);
+		snprintf(sweep_client.in, sizeof(sweep_client.in), "%s", reply->body);
+		excuse = sweep_excused(reply->status);
 	}
 	if (!fine && (strict || !excuse)) {
 		sweep_fail("%slibrary, %s: %s: %s", strict ? "with memory again, " : "", what, guild_error_text(error),
@@ -466,16 +289,16 @@ static bool library_flow(struct world *world, bool strict)
 /* ---- sweeping ---- */
 
 static const struct flow flows[] = {
-	{.name = "sign_in", .steps = sign_in_steps},
-	{.name = "chat", .steps = chat_steps},
-	{.name = "post", .steps = post_steps},
-	{.name = "feed", .steps = feed_steps},
-	{.name = "message", .steps = message_steps},
-	{.name = "resume", .steps = resume_steps},
-	{.name = "look", .steps = look_steps},
-	{.name = "socket", .run = socket_flow},
-	{.name = "provider", .steps = chat_steps, .provider = true},
-	{.name = "tls", .steps = chat_steps, .provider = true, .tls = true},
+	{.name = "sign_in", .steps = sweep_sign_in},
+	{.name = "chat", .steps = sweep_chat},
+	{.name = "post", .steps = sweep_post},
+	{.name = "feed", .steps = sweep_feed},
+	{.name = "message", .steps = sweep_message},
+	{.name = "resume", .steps = sweep_resume},
+	{.name = "look", .steps = sweep_look},
+	{.name = "socket", .run = sweep_socket},
+	{.name = "provider", .steps = sweep_chat, .provider = true},
+	{.name = "tls", .steps = sweep_chat, .provider = true, .tls = true},
 	{.name = "first_start", .run = first_start_flow, .alone = true, .big = true},
 	{.name = "start", .run = start_flow, .alone = true, .big = true},
 	{.name = "stop", .run = stop_flow, .alone = true},
@@ -492,7 +315,7 @@ struct plan {
 static void flow_run(const struct flow *flow, struct world *world, bool strict)
 {
 	if (flow->steps != NULL) {
-		(void)steps_run(world, flow->steps, strict);
+		(void)sweep_steps(world, flow->steps, strict);
 	}
 	if (flow->run != NULL) {
 		(void)flow->run(world, strict);
@@ -535,7 +358,7 @@ static void world_ready(struct world *world, const struct flow *flow, const stru
 	if (world_open(world) != ERR_OK) {
 		sweep_fail("it does not start: %s", world->detail);
 	}
-	(void)steps_run(world, prepare, true);
+	(void)sweep_steps(world, sweep_prepare, true);
 	world_settle(world);
 }
 
@@ -608,33 +431,6 @@ static int flow_run_all(const struct flow *flow, const struct plan *plan, const 
 	return failures;
 }
 
-/* ---- providers: processes of their own, so that only the server's memory is counted ---- */
-
-/* It ends when its standard input does, with this process. */
-static void provider_start(const char *certificate, const char *key, char *url, size_t cap)
-{
-	int in[2], out[2];
-	char port[16] = "";
-
-	if (pipe(in) != 0 || pipe(out) != 0) {
-		sweep_fail("pipe: %s", strerror(errno));
-	}
-	if (fork() == 0) {
-		dup2(in[0], STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		close(in[1]);
-		execl("/usr/bin/python3", "python3", GUILD_SOURCE_DIR "/tests/support/provider.py", "--stdin", certificate != NULL ? "--tls" : NULL,
-			certificate, key, NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	if (read(out[0], port, sizeof(port) - 1) < 2) {
-		sweep_fail("the scripted provider does not start");
-	}
-	snprintf(url, cap, "%s://127.0.0.1:%u/v1", certificate != NULL ? "https" : "http", (unsigned)strtoul(port, NULL, 10));
-}
-
 static void certificate_make(const char *dir, struct plan *plan)
 {
 	char command[512];
@@ -691,8 +487,8 @@ int main(int argc, char **argv)
 	signal(SIGALRM, on_death);
 	world_init(&keys);
 	certificate_make(keys.dir, &plan);
-	provider_start(NULL, NULL, urls[0], sizeof(urls[0]));
-	provider_start(plan.certificate, plan.key, urls[1], sizeof(urls[1]));
+	sweep_provider_start(NULL, NULL, urls[0], sizeof(urls[0]));
+	sweep_provider_start(plan.certificate, plan.key, urls[1], sizeof(urls[1]));
 	mem_hook_set(fail, NULL);
 	hash_memory_share();
 	loop_memory_share();

@@ -260,10 +260,13 @@ bool client_wait_either(struct client *client, struct world *world, const char *
 
 int client_ask(struct client *client, struct world *world, const char *method, const char *target, const char *body, const char *until)
 {
-	char request[4096];
+	char request[4096], key[64] = "";
+	if (client->key != NULL) {
+		snprintf(key, sizeof(key), "Idempotency-Key: %s\r\n", client->key);
+	}
 	int len = snprintf(request, sizeof(request),
-		"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\n%s", method, target, world->token,
-		body == NULL ? "\r\n" : "");
+		"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\n%s%s", method, target, world->token,
+		key, body == NULL ? "\r\n" : "");
 	if (body != NULL) {
 		len += snprintf(request + len, sizeof(request) - (size_t)len,
 			"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);

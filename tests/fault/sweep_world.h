@@ -30,6 +30,7 @@ struct world {
 struct client {
 	int fd;
 	bool eof;
+	const char *key; /* Idempotency-Key of its requests; NULL: none */
 	size_t len;
 	char in[CLIENT_BYTES]; /* NUL-terminated */
 };
