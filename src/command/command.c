@@ -23,6 +23,7 @@ struct command_runner {
 	struct writer *writer;
 	struct audit_chain *chain;
 	int64_t batch_time_us;
+	_Atomic(int64_t) newest_us;
 	int64_t process;
 	_Atomic(int32_t) shares[SHARE_SLOTS]; /* commands under way, by hash of the principal */
 	struct log_head head_at_begin, head_at_job;
@@ -136,6 +137,7 @@ enum err command_attach(struct command_runner *runner, struct writer *writer)
 	if (err != ERR_OK) {
 		return err;
 	}
+	atomic_init(&runner->newest_us, head.time_us);
 	if (runner->options.history != NULL) {
 		err = history_warm(runner, writer_db(writer), head.seq);
 	}
@@ -154,6 +156,11 @@ void command_bus_set(struct command_runner *runner, struct bus *bus)
 struct writer *command_writer(struct command_runner *runner)
 {
 	return runner->writer;
+}
+
+int64_t command_newest_us(const struct command_runner *runner)
+{
+	return atomic_load_explicit(&runner->newest_us, memory_order_relaxed);
 }
 
 int64_t command_head_seq(const struct command_runner *runner)
@@ -359,6 +366,7 @@ static void hook_begun(void *ctx, struct db *db)
 	runner->head_at_begin = *audit_head(runner->chain);
 	int64_t now_us = env_wall_us(runner->options.env);
 	runner->batch_time_us = now_us > runner->head_at_begin.time_us ? now_us : runner->head_at_begin.time_us;
+	atomic_store_explicit(&runner->newest_us, runner->batch_time_us, memory_order_relaxed);
 	for (unsigned i = 0; i < runner->overlay_count; i++) {
 		runner->mark_at_begin[i] = runner->overlays[i].mark(runner->overlays[i].ctx);
 	}

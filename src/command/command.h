@@ -120,6 +120,8 @@ enum err command_log(struct command *command, struct db *db, struct log_row *row
 struct writer *command_writer(struct command_runner *runner);
 /* A number of this start of the server. */
 int64_t command_process(const struct command_runner *runner);
+/* Time of the newest transaction: never earlier than any row of the log. Any thread. */
+int64_t command_newest_us(const struct command_runner *runner);
 /* Newest row of the log. Writer's thread; in an overlay's `committed` it is on disk. */
 int64_t command_head_seq(const struct command_runner *runner);
 

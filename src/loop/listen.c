@@ -92,11 +92,13 @@ struct listener {
 	enum err (*accepted)(struct loop *loop, int fd, const struct conn_address *peer, void *arg);
 	void *arg;
 	int spare_fd;
+	bool is_short; /* no descriptor was left for a newcomer, and none is yet */
 	uint16_t port;
 };
 
 static void on_listener(struct loop_source *source, unsigned bits);
 static void on_retry(struct loop_timer *timer, struct loop *loop);
+static void set_short(struct listener *listener, bool is_short);
 
 static enum err refuse(const char *what, struct str address, int number, char *detail)
 {
@@ -165,6 +167,7 @@ void listener_close(struct listener **listener_at)
 		return;
 	}
 	transport = listener->source.loop->transport;
+	set_short(listener, false);
 	loop_timer_clear(listener->source.loop, &listener->retry);
 	loop_source_fini(&listener->source);
 	close_fd(transport, listener->source.fd);
@@ -194,6 +197,14 @@ enum err listener_probe(const struct transport *transport, struct str address, c
 	return err;
 }
 
+static void set_short(struct listener *listener, bool is_short)
+{
+	if (listener->is_short != is_short) {
+		listener->is_short = is_short;
+		metric_add(METRIC_LISTENERS_SHORT, is_short ? 1 : -1);
+	}
+}
+
 /* Stops listening for a moment: what is wrong would only come again at once. */
 static void rest(struct listener *listener)
 {
@@ -202,6 +213,20 @@ static void rest(struct listener *listener)
 	/* Without a timer to wake it, it must go on listening. */
 	if (loop_timer_set(loop, &listener->retry, loop_now_us(loop) + RETRY_US) == ERR_OK) {
 		check(loop_source_watch(&listener->source, 0) == ERR_OK);
+	}
+}
+
+/* Is there a descriptor beside the spare one? If not, it is asked again: nobody else would notice. */
+static void look_again(struct listener *listener)
+{
+	struct loop *loop = listener->source.loop;
+	int fd = listener->spare_fd >= 0 ? loop->transport->driver->spare(loop->transport) : -1;
+
+	if (fd >= 0) {
+		close_fd(loop->transport, fd);
+		set_short(listener, false);
+	} else {
+		(void)!loop_timer_set(loop, &listener->retry, loop_now_us(loop) + RETRY_US);
 	}
 }
 
@@ -214,7 +239,9 @@ static void on_retry(struct loop_timer *timer, struct loop *loop)
 	}
 	if (loop_source_watch(&listener->source, LOOP_READ)) {
 		rest(listener);
+		return;
 	}
+	look_again(listener);
 }
 
 /* No descriptor is left: the spare one makes room to take a newcomer from the kernel's queue and close it. */
@@ -266,6 +293,15 @@ static void welcome(struct listener *listener, int fd, const struct conn_address
 	}
 }
 
+static void note_short(struct listener *listener)
+{
+	struct loop *loop = listener->source.loop;
+
+	metric_add(METRIC_ACCEPT_FAILURES, 1);
+	set_short(listener, true);
+	(void)!loop_timer_set(loop, &listener->retry, loop_now_us(loop) + RETRY_US);
+}
+
 /* What to do after accept failed: true to try the next one. */
 static bool accept_failed(struct listener *listener, int number)
 {
@@ -274,6 +310,7 @@ static bool accept_failed(struct listener *listener, int number)
 		return false;
 	case EMFILE:
 	case ENFILE:
+		note_short(listener);
 		if (turn_away(listener)) {
 			return true;
 		}
@@ -283,6 +320,7 @@ static bool accept_failed(struct listener *listener, int number)
 	case ENOMEM:
 	case EINVAL:
 	case EBADF:
+		note_short(listener);
 		rest(listener);
 		return false;
 	default:

@@ -399,6 +399,9 @@ static void finish(struct provider_call *call, enum err err, const char *reason)
 	}
 	if (result.err == ERR_PROVIDER_FAILED || result.err == ERR_PROVIDER_TIMEOUT) {
 		metric_add(METRIC_PROVIDER_FAILURES, 1);
+		metric_add(METRIC_PROVIDER_FAILING, 1);
+	} else if (result.err == ERR_OK) {
+		metric_set(METRIC_PROVIDER_FAILING, 0);
 	}
 	call->sink.done(call->sink.ctx, &result);
 	call_free(call);
