@@ -273,7 +273,7 @@ static bool export_bytes(void *ctx, struct str bytes)
 	return !export->failed;
 }
 
-static int export_to(struct cli *cli, FILE *to, const char *name)
+static int export_to(struct cli *cli, const char *path, FILE *to, const char *name)
 {
 	struct export export = {.to = to};
 	struct http_fetch fetch = {.method = "GET", .body_bytes = export_bytes, .ctx = &export};
@@ -282,7 +282,7 @@ static int export_to(struct cli *cli, FILE *to, const char *name)
 	int status = 0;
 	int code = CLI_OK;
 
-	fetch.url = arena_format(&cli->arena, "%s/v1/audit/export?format=jsonl", cli->url).at;
+	fetch.url = arena_format(&cli->arena, "%s%s", cli->url, path).at;
 	fetch.headers = cli_headers(cli, "application/jsonl", false);
 	if (!fetch.url || !fetch.headers) {
 		return cli_fail(CLI_FAILED, "not enough memory");
@@ -300,20 +300,16 @@ static int export_to(struct cli *cli, FILE *to, const char *name)
 	return code;
 }
 
-int cli_run_audit_export(struct cli *cli)
+int cli_export(struct cli *cli, const char *path, const char *name)
 {
-	const char *name = cli->operands[0];
 	bool is_out = strcmp(name, "-") == 0;
-	int code = cli_connect(cli);
-
-	if (code) {
-		return code;
-	}
 	FILE *to = is_out ? stdout : fopen(name, "wxe");
+	int code;
+
 	if (!to) {
 		return cli_fail(CLI_FAILED, "%s cannot be made: %s", name, strerror(errno));
 	}
-	code = export_to(cli, to, name);
+	code = export_to(cli, path, to, name);
 	if (!is_out && fclose(to) != 0 && !code) {
 		code = cli_fail(CLI_FAILED, "%s cannot be written: %s", name, strerror(errno));
 	}
@@ -321,4 +317,11 @@ int cli_run_audit_export(struct cli *cli)
 		(void)unlink(name);
 	}
 	return code;
+}
+
+int cli_run_audit_export(struct cli *cli)
+{
+	int code = cli_connect(cli);
+
+	return code ? code : cli_export(cli, "/v1/audit/export?format=jsonl", cli->operands[0]);
 }

@@ -127,6 +127,7 @@ int cli_run_workspace_set(struct cli *cli);
 int cli_run_user_add(struct cli *cli);
 int cli_run_user_list(struct cli *cli);
 int cli_run_user_erase(struct cli *cli);
+int cli_run_user_export(struct cli *cli);
 int cli_run_key_add(struct cli *cli);
 int cli_run_key_list(struct cli *cli);
 int cli_run_key_remove(struct cli *cli);
@@ -198,6 +199,8 @@ void cli_path_segment(struct buf *path, const char *segment);
 void cli_path_query(struct buf *path, const char *name, const char *value);
 /* A text of the arena that ends with NUL: path, then the rest. */
 struct str cli_path(struct cli *cli, const char *path, const char *segment, const char *tail);
+/* GETs what is streamed at path into a new file, or - for standard output. */
+int cli_export(struct cli *cli, const char *path, const char *name);
 /* Prints the server's JSON, as it came, with a newline. */
 int cli_print_json(struct cli *cli, struct str text);
 

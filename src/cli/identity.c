@@ -374,6 +374,15 @@ static int erase_wait(struct cli *cli, const char *user, struct cli_reply *reply
 	return cli_out_flush();
 }
 
+int cli_run_user_export(struct cli *cli)
+{
+	const char *user = cli->operands[0];
+	int code = cli_connect(cli);
+
+	code = code ? code : find_target(cli, &user);
+	return code ? code : cli_export(cli, cli_path(cli, "/v1/users", user, "/export").at, cli->operands[1]);
+}
+
 int cli_run_user_erase(struct cli *cli)
 {
 	const char *user = cli->operands[0];

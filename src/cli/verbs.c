@@ -352,6 +352,8 @@ const struct cli_verb cli_verbs[] = {
 	{"workspace", "set", "ID", 1, 1, CLI_CLIENT, workspace_set_options, "rename it, or set its default agent", NULL, cli_run_workspace_set},
 	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
 	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},
+	{"user", "export", "USER FILE", 2, 2, CLI_CLIENT, NULL, "what the store has of a person, as lines of JSON, into FILE (-: standard output)",
+	 "USER is an id or a name; or me, for yourself. The last line is of type end; the file is new, or the verb refuses.", cli_run_user_export},
 	{"user", "erase", "USER", 1, 1, CLI_CLIENT, user_erase_options, "take everything of a person out of the store",
 	 "USER is an id or a name; or me, for yourself. Access ends at once. Copies made before keep what they have.", cli_run_user_erase},
 	{"key", "add", "PROVIDER", 1, 1, CLI_CLIENT, key_add_options, "keep a provider's key, sealed", KEY_MORE, cli_run_key_add},

@@ -76,6 +76,8 @@ const struct http_route ops_routes[] = {
 	 upkeep_verify_post},
 	{HTTP1_GET, "/v1/verify", ROLE_ADMIN, SCOPE_ADMIN, 0, "verify", "How the check begun last is getting on, and what it found.", NULL, NULL,
 	 "verification", 200, upkeep_verify_get},
+	{HTTP1_GET, "/v1/users/{id}/export", ROLE_VIEWER, SCOPE_WHOLE, HTTP_TEXT, "read",
+	 "Streams what the store has of a person, as lines of JSON. Oneself, or as an admin.", NULL, NULL, NULL, 200, user_export_handle},
 	{HTTP1_POST, "/v1/users/{id}/erase", ROLE_VIEWER, SCOPE_WHOLE, 0, "erase",
 	 "Begins to take everything of a person out of the store; access ends at once. Oneself, or as an admin.", NULL, NULL, "erasure", 202,
 	 erase_post_handle},

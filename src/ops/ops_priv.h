@@ -62,6 +62,8 @@ struct principal;
 const struct principal *erase_target(struct guild *guild, struct http_request *request);
 void erase_post_handle(struct http_request *request, void *ctx);
 void erase_get_handle(struct http_request *request, void *ctx);
+/* user_export.c */
+void user_export_handle(struct http_request *request, void *ctx);
 
 /* ---- upkeep.c: backup and check of a running server ---- */
 struct upkeep;

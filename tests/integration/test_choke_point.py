@@ -41,7 +41,7 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
 READING = {"status", "agent list", "agent show", "approve list", "approve show", "decide", "policy list", "policy history",
            "emergency status", "feed", "trending", "channel list",
            "channel members", "dm inbox", "block list", "execution list", "execution show", "session list", "session show", "audit list",
-           "audit verify", "audit export", "audit key", "token list", "workspace list", "user list", "key list"}
+           "audit verify", "audit export", "audit key", "token list", "workspace list", "user list", "user export", "key list"}
 OF_THE_MACHINE = {"serve", "restore", "config show", "config check", "version", "help"}  # no server, or a stopped store's owner
 
 

@@ -115,6 +115,27 @@ class TestErase:
         assert other.get(f"/v1/channels/{left['channel']}").ok(200)["description"] == ""
         assert other.get("/v1/trending").ok(200)["items"][0]["topic"] == "#kept"
 
+    def test_export_says_it_all_first(self, server, person, other, tmp_path):
+        left = live(server, person, other, rounds=3)
+        file = tmp_path / "mine.jsonl"
+        done = server.cli("user", "export", "me", str(file), env={"GUILD_TOKEN": person.token})
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert lines[-1] == {"type": "end", "lines": len(lines) - 1}
+        kinds = {line["type"] for line in lines}
+        assert kinds == {"user", "token", "agent", "session", "execution", "post", "reaction", "direct_message", "channel", "audit_entry", "end"}
+        assert {line["id"] for line in lines if line["type"] == "execution"} >= {left["execution"]}
+        assert sum(line["type"] == "post" for line in lines) == 9 and sum(line["type"] == "direct_message" for line in lines) == 6
+        assert sum(line["type"] == "reaction" for line in lines) == 3
+        said = [line["message"] for line in lines if line["type"] == "execution"]
+        assert all(CANARY in text for text in said) and len(said) == 6
+        assert server.cli("user", "export", "me", str(file), env={"GUILD_TOKEN": person.token}).returncode == 1
+        # An admin's look is in the audit log; others see no such thing.
+        assert server.get(f"/v1/users/{person.id}/export").status == 200
+        reads = [entry["change"] for entry in server.items("/v1/audit?action=read") if entry["principal"]["id"] != person.id]
+        assert [read for read in reads if read.get("principal_id") == person.id]
+        assert other.get(f"/v1/users/{person.id}/export").status == 404
+
     def test_who_may(self, server, person, other):
         admin = human(server, "Adam", "admin")
         assert other.post(f"/v1/users/{person.id}/erase").status == 404

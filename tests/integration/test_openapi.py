@@ -245,6 +245,8 @@ def compare_proofs(document, server):
     document.reply(server, "GET", "/v1/audit/{id}/proof", id=first)
     assert server.get("/v1/audit/export").text.endswith("}}\n")
     document.compared.add(("GET", "/v1/audit/export"))
+    assert '"type":"end"' in server.get("/v1/users/me/export").text.splitlines()[-1]
+    document.compared.add(("GET", "/v1/users/{id}/export"))
 
 
 def compare_server(document, server, user):

@@ -54,6 +54,7 @@ GET    /v1/users                                  200 403 200 403 403 401
 POST   /v1/users                                  201 403 201 403 403 401
 GET    /v1/users/{id}                             200 403 404 403 403 401
 PATCH  /v1/users/{id}                             200 403 404 403 403 401
+GET    /v1/users/{id}/export                      404 404 404 404 403 401
 POST   /v1/users/{id}/erase                       404 404 404 404 403 401
 GET    /v1/users/{id}/erase                       404 404 404 404 403 401
 GET    /v1/tokens                                 200 200 200 200 403 401
