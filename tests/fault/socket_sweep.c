@@ -4,7 +4,7 @@
  *   socket_sweep [--flow NAME] [--only FAULT] [--stride K] [--seed S] [--at N [--for-good]]      FAULT as in a plan: read=cut
  *
  * A flow is run once to count its calls. Then, for each fault and each n of the stride, it is run with the n-th call failing, once and from
- * there on until the client has waited for a while; reads and writes are also cut behind each number of bytes. What is asked of it:
+ * there on until the client has waited for a while; reads and writes are also cut behind every 11th byte. What is asked of it:
  *   - a step answers as it should, or with 503, or its connection ends; a run fails by its provider; no crash, no standstill;
  *   - with the fault gone every step answers as it should, and nothing is left over: no connection, no run, no descriptor;
  *   - what was acknowledged is there once, and asked again under its key it is answered the same;
@@ -27,7 +27,7 @@
 #include "loop/socket_fault.h"
 #include "sweep_flows.h"
 
-enum { RETURN_US = 50000, TRY_SECONDS = 60, BYTES_STRIDE = 40 };
+enum { RETURN_US = 50000, TRY_SECONDS = 60, BYTES_STRIDE = 11 };
 
 struct fault {
 	const char *text;
@@ -278,7 +278,7 @@ static void fault_sweep(const struct flow *flow, const struct plan *plan, struct
 	flow_run(flow, world, true);
 	uint64_t calls = socket_fault_count(fault->access);
 	uint64_t bytes = socket_fault_bytes(fault->access);
-	uint64_t byte_stride = plan->stride > 1 ? plan->stride * BYTES_STRIDE : 1;
+	uint64_t byte_stride = plan->stride * (plan->stride > 1 ? 4 * BYTES_STRIDE : BYTES_STRIDE);
 
 	progress->calls += calls;
 	if (plan->at != 0) {
