@@ -432,19 +432,25 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	return identity_authenticate(guild->identity, token, wall_us, out);
 }
 
-/* To act as an agent takes its own token. Other names are a client's own business. */
-static enum err acts_as(void *ctx, const struct caller *caller, struct str user)
+/* To act as an agent takes its own token, as an end user the scope for it. */
+static enum err acts_as(void *ctx, struct caller *caller, struct str user, const char **detail)
 {
 	struct guild *guild = ctx;
 	struct str named = user;
 	if (!app_user_agent(&named)) {
-		return ERR_OK;
+		return identity_act_as(guild, caller, user, detail);
 	}
 	const struct agent *agent = registry_find(guild->registry, guild, caller->workspace, named);
 	if (agent == NULL) {
 		return ERR_AGENT_NOT_FOUND;
 	}
+	*detail = "The token is not that agent's own.";
 	return caller->role == ROLE_AGENT && caller->agent == agent->id ? ERR_OK : ERR_PERMISSION;
+}
+
+static void act_new(void *ctx, struct http_request *request, const struct caller *asker, struct str user)
+{
+	identity_act_new(ctx, request, asker, user);
 }
 
 bool app_user_agent(struct str *user)
@@ -487,6 +493,7 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .ctx = guild,
 				       .authenticate = authenticate,
 				       .acts_as = acts_as,
+				       .act_new = act_new,
 				       .limited = ops_limited,
 				       .look = idempotency_look,
 				       .reply = idempotency_reply,

@@ -59,6 +59,9 @@ static void put_principal(struct json_out *json, const struct audit_entry *entry
 	json_object(json);
 	json_put_str(json, STR("id"), entry->principal_id);
 	json_put_str_or_null(json, STR("name"), entry->principal_name);
+	if (entry->via_id.at != NULL) {
+		json_put_str(json, STR("via"), entry->via_id);
+	}
 	json_object_end(json);
 }
 

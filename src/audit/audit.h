@@ -21,6 +21,7 @@ struct audit_entry {
 	int64_t workspace;         /* not in the JSON: the chain covers it, whoever shows the entry adds it */
 	struct str principal_id;   /* text ids, as clients see them; at NULL = null */
 	struct str principal_name;
+	struct str via_id;         /* whose token it was, when that one named the principal as its end user; else at NULL */
 	struct str agent_id;
 	struct str agent_name;
 	struct str action;
@@ -38,7 +39,7 @@ struct audit_entry {
 };
 
 /* The canonical JSON of entry, made in arena: always the same members, sorted as RFC 8785 says:
- *   action agent_id agent_name change code decision duration_ms end error_message execution_id outcome principal{id,name}
+ *   action agent_id agent_name change code decision duration_ms end error_message execution_id outcome principal{id,name,via?}
  *   rule_id session_id start
  * ERR_LIMIT; ERR_MALFORMED when decision or change is not JSON. */
 enum err audit_entry_put(struct arena *arena, const struct audit_entry *entry, struct str *out) MUST_USE;

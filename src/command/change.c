@@ -32,6 +32,7 @@ enum err change_audit(struct change *change, const struct change_what *what)
 	struct guild *guild = change->guild;
 	const struct caller *caller = &change->command.caller;
 	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
+	struct id_text via = id_format(&guild->id_secret, ID_PRINCIPAL, caller->actor);
 	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, what->agent);
 	struct id_text session = id_format(&guild->id_secret, ID_SESSION, what->session);
 	int64_t now_us = env_wall_us(guild->env);
@@ -39,6 +40,7 @@ enum err change_audit(struct change *change, const struct change_what *what)
 		.workspace = caller->workspace,
 		.principal_id = caller->principal != 0 ? id_str(&principal) : STR_NONE,
 		.principal_name = caller->principal != 0 ? caller_name(caller) : STR_NONE,
+		.via_id = caller->actor != 0 ? id_str(&via) : STR_NONE,
 		.agent_id = what->agent != 0 ? id_str(&agent) : STR_NONE,
 		.agent_name = what->agent != 0 ? what->agent_name : STR_NONE,
 		.action = str_of(change->command.row->action),
@@ -106,6 +108,7 @@ enum err change_refuse(struct change *change, struct db *db, enum err err, struc
 	struct guild *guild = change->guild;
 	const struct caller *caller = &change->command.caller;
 	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
+	struct id_text via = id_format(&guild->id_secret, ID_PRINCIPAL, caller->actor);
 	struct id_text agent = id_format(&guild->id_secret, ID_AGENT, change->row.agent);
 	int64_t now_us = command_now_us(&change->command);
 	const struct err_row *row = err_row(err_public(err));
@@ -113,6 +116,7 @@ enum err change_refuse(struct change *change, struct db *db, enum err err, struc
 		.workspace = caller->workspace,
 		.principal_id = caller->principal != 0 ? id_str(&principal) : STR_NONE,
 		.principal_name = caller->principal != 0 ? caller_name(caller) : STR_NONE,
+		.via_id = caller->actor != 0 ? id_str(&via) : STR_NONE,
 		.agent_id = change->row.agent != 0 ? id_str(&agent) : STR_NONE,
 		.agent_name = caller->agent != 0 && caller->agent == change->row.agent ? caller_name(caller) : STR_NONE,
 		.action = str_of(change->command.row->action),

@@ -58,7 +58,9 @@ static struct str rule_text(struct execution *execution, struct arena *arena)
 
 static enum err entry_make(struct execution *execution, bool refused, struct str reason, enum err code, struct str *out)
 {
+	struct id_text via = id_format(&execution->guild->id_secret, ID_PRINCIPAL, execution->caller.actor);
 	struct audit_entry entry = {.workspace = execution->caller.workspace,
+				    .via_id = execution->caller.actor != 0 ? id_str(&via) : STR_NONE,
 				    .principal_id = id_str(&execution->user_text),
 				    .principal_name = caller_name(&execution->caller),
 				    .action = str_of(execution->action),

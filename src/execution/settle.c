@@ -59,8 +59,10 @@ static enum err texts_fill(struct guild *guild, struct arena *arena, const struc
 	struct id_text execution = id_format(&guild->id_secret, ID_EXECUTION, input->id);
 	struct id_text session = id_format(&guild->id_secret, ID_SESSION, input->session);
 	bool completed = input->status == EXECUTION_COMPLETED;
+	struct id_text via = id_format(&guild->id_secret, ID_PRINCIPAL, caller->actor);
 	struct audit_entry entry = {.workspace = input->workspace,
 				    .principal_id = id_str(&principal),
+				    .via_id = caller->actor != 0 ? id_str(&via) : STR_NONE,
 				    .principal_name = caller_name(caller),
 				    .agent_id = id_str(&agent),
 				    .agent_name = input->agent_name,

@@ -84,10 +84,12 @@ static enum err entry_write(struct enforce_command *command, struct db *db, enum
 	int64_t agent = command->input.agent, now_us = command_now_us(&change->command);
 	struct id_text principal = id_format(&guild->id_secret, ID_PRINCIPAL, caller->principal);
 	struct id_text agent_id = id_format(&guild->id_secret, ID_AGENT, agent);
+	struct id_text via = id_format(&guild->id_secret, ID_PRINCIPAL, caller->actor);
 	const struct err_row *row = err_row(err_public(why));
 	struct audit_entry entry = {.workspace = caller->workspace,
 		.principal_id = caller->principal != 0 ? id_str(&principal) : STR_NONE,
 		.principal_name = caller->principal != 0 ? caller_name(caller) : STR_NONE,
+		.via_id = caller->actor != 0 ? id_str(&via) : STR_NONE,
 		.agent_id = agent != 0 ? id_str(&agent_id) : STR_NONE,
 		.agent_name = agent != 0 ? command->agent_name : STR_NONE,
 		.action = command->input.action,

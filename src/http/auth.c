@@ -12,14 +12,26 @@ static struct str bearer(struct str value)
 	return str_trim(str_sub(value, scheme.len, value.len));
 }
 
-/* A library that is a client says whom its user means; the token alone says who that is, so that here it can only be refused. */
-static bool acts_as(struct http_request_private *priv)
+bool http_auth_act(struct http_request_private *priv)
 {
 	const struct http_options *options = &priv->home->server->options;
-	struct str user = options->acts_as ? http1_field(&priv->head, STR("X-Guild-User")) : STR_NONE;
-	enum err err = user.len ? options->acts_as(options->ctx, &priv->pub.caller, user) : ERR_OK;
+	static const struct str name = STR("X-Guild-User");
+	struct str user = options->acts_as ? http1_field(&priv->head, name) : STR_NONE;
+	struct caller asker = priv->pub.caller;
+	const char *detail = NULL;
 
-	return err == ERR_OK || http_request_refuse(priv, err, err == ERR_PERMISSION ? "The token is not that agent's own." : NULL);
+	if (!user.len) {
+		return true;
+	}
+	if (http1_field_count(&priv->head, name) > 1) {
+		return http_request_refuse(priv, ERR_MALFORMED, "X-Guild-User is given twice.");
+	}
+	enum err err = options->acts_as(options->ctx, &priv->pub.caller, user, &detail);
+	if (err == ERR_AGAIN) {
+		priv->asker = asker;
+		err = ERR_OK;
+	}
+	return err == ERR_OK || http_request_refuse(priv, err, detail);
 }
 
 /* False only when the answer could not be found out, or the request says it twice. */
@@ -49,7 +61,7 @@ static bool sign_in(struct http_request_private *priv)
 		*caller = (struct caller){0};
 	}
 	if (priv->pub.signed_in) {
-		return acts_as(priv);
+		return http_auth_act(priv);
 	}
 	return err == ERR_OK || err == ERR_UNAUTHENTICATED || http_request_refuse(priv, err, NULL);
 }
@@ -62,11 +74,17 @@ static bool role_fits(const struct http_route *route, enum role role)
 	return role >= route->role_min;
 }
 
+/* Whoever acts for many has one bucket: its own. */
+static uint64_t bucket_of(const struct caller *caller)
+{
+	return (uint64_t)(caller->actor ? caller->actor : caller->principal);
+}
+
 /* Those who did not sign in share the bucket of their address. */
 static uint64_t limit_key(const struct http_request_private *priv)
 {
 	if (priv->pub.signed_in) {
-		return (uint64_t)priv->pub.caller.principal;
+		return bucket_of(&priv->pub.caller);
 	}
 	return http_limit_address(priv->home->server, conn_peer(priv->conn->conn));
 }
@@ -96,7 +114,7 @@ int64_t http_server_limit(struct http_server *server, struct loop *loop, const s
 	if (rate_per_s <= 0) {
 		return 0;
 	}
-	struct http_rate rate = http_limit_take(server->slots, (uint64_t)caller->principal, rate_per_s, options->limits.rate_burst,
+	struct http_rate rate = http_limit_take(server->slots, bucket_of(caller), rate_per_s, options->limits.rate_burst,
 						loop_now_us(loop));
 	if (rate.retry_after_ms && options->limited) {
 		options->limited(options->ctx, loop, caller, action);

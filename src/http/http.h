@@ -133,6 +133,8 @@ void http_reply_stored(struct http_request *request, int status, struct str text
 /* 422 with errors[{pointer, detail}]. */
 void http_reply_invalid(struct http_request *request, const char *pointer, const char *detail);
 
+/* The user that act_new was asked for is there: goes on. */
+void http_request_act(struct http_request *request);
 /* To its row's handler: for options.look. */
 void http_request_handle(struct http_request *request);
 
@@ -212,8 +214,11 @@ struct http_options {
 	void *ctx;                              /* given to handlers */
 	/* Looks up a bearer token. ERR_UNAUTHENTICATED. On the request's loop, must not block. */
 	enum err (*authenticate)(void *ctx, struct str token, int64_t wall_us, struct caller *out);
-	/* May the signed-in caller act as that user (header X-Guild-User)? Else the refusal. On the request's loop, must not block; may be NULL. */
-	enum err (*acts_as)(void *ctx, const struct caller *caller, struct str user);
+	/* Makes the signed-in caller act as that user (header X-Guild-User), or refuses, then *detail may say why. ERR_AGAIN: there is no such
+	 * user yet; the caller is what that one will be, without a principal. On the request's loop, must not block; may be NULL. */
+	enum err (*acts_as)(void *ctx, struct caller *caller, struct str user, const char **detail);
+	/* Makes that user, then calls http_request_act; or answers. asker: the caller as it signed in. NULL when acts_as says no ERR_AGAIN. */
+	void (*act_new)(void *ctx, struct http_request *request, const struct caller *asker, struct str user);
 	/* A signed-in caller was turned away by the rate limit. action: of the route, static; NULL members are skipped. */
 	void (*limited)(void *ctx, struct loop *loop, const struct caller *caller, const char *action);
 	/* A request with an Idempotency-Key: answers it when it was done before, else calls http_request_handle, now or later. Again, with

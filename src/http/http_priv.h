@@ -148,6 +148,7 @@ struct http_request_private {
 	struct http_local_sink sink;
 	bool keep_alive, close, head_only, options_only, has_body;
 	bool dispatched, ended, streaming, limited, cache_control;
+	struct caller asker; /* whose token it is, while the user that it acts for has to be made; principal 0: nobody */
 	bool stored;   /* the reply needs no storing any more */
 	struct str again; /* of http_reply_again */
 	bool revoked; /* its token was, or its listener is gone, while the handler had it */
@@ -175,6 +176,8 @@ bool http_websocket_check(struct http_request_private *priv);
 /* Reads the Idempotency-Key into request->idem where the row has an effect. */
 bool http_idem_admit(struct http_request_private *priv);
 
+/* Has the caller act as the user that the head names. False: refused. */
+bool http_auth_act(struct http_request_private *priv);
 /* Who asks, and whether the row lets them. False: refused. */
 bool http_auth_admit(struct http_request_private *priv);
 

@@ -280,6 +280,8 @@ static void reply_refusal(struct http_request_private *priv)
 	http_reply_problem(&priv->pub, &problem);
 }
 
+static void go_on(struct http_request_private *priv);
+
 void http_request_run(struct http_request_private *priv)
 {
 	struct http_request *request = &priv->pub;
@@ -300,6 +302,34 @@ void http_request_run(struct http_request_private *priv)
 	if (!http_members_check_query(priv) || !http_members_check_body(priv)) {
 		return;
 	}
+	if (priv->asker.principal) {
+		const struct http_options *options = &priv->home->server->options;
+		options->act_new(options->ctx, request, &priv->asker, http1_field(&priv->head, STR("X-Guild-User")));
+		return;
+	}
+	go_on(priv);
+}
+
+void http_request_act(struct http_request *request)
+{
+	struct http_request_private *priv = request->priv;
+
+	request->caller = priv->asker;
+	priv->asker.principal = 0;
+	if (!http_auth_act(priv)) {
+		reply_refusal(priv);
+	} else if (priv->asker.principal) {
+		http_reply_error(request, ERR_INTERNAL, NULL);
+	} else {
+		go_on(priv);
+	}
+}
+
+/* Everything about it is known. */
+static void go_on(struct http_request_private *priv)
+{
+	struct http_request *request = &priv->pub;
+
 	if (request->route->flags & HTTP_UPGRADE && !http_websocket_check(priv)) {
 		return;
 	}

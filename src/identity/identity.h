@@ -59,6 +59,12 @@ const struct principal *identity_operator(struct identity *identity);
 /* Fills a caller that acts as that principal (library, act_as). */
 void identity_caller(const struct principal *principal, struct caller *out);
 
+/* Makes the caller act as an end user: one principal for each (workspace, name), a member. Its token keeps its scopes, less act_as, and ends it
+ * for the end user too. Names that are the caller's own change nothing. ERR_AGAIN: there is none yet. */
+enum err identity_act_as(struct guild *guild, struct caller *caller, struct str user, const char **detail) MUST_USE;
+/* Makes that end user, then goes on with the request (http_request_act), or answers. */
+void identity_act_new(struct guild *guild, struct http_request *request, const struct caller *asker, struct str user);
+
 /* In apply. */
 enum err identity_workspace_insert(struct db *db, int64_t id, struct str name, int64_t now_us) MUST_USE;
 /* In apply: inserts a principal, with its row in the overlay. id is made by the caller's loop. */

@@ -120,7 +120,8 @@ BODIES = {
     "POST /v1/chat": {"message": "m", "stream": False}, "POST /v1/agents/{id}/chat": {"message": "m", "stream": False, "strict": True},
     "POST /v1/agents/{id}/promote": {"reason": "r"}, "POST /v1/agents/{id}/demote": {"reason": "r"},
     "POST /v1/agents/{id}/decide": {"action": "search"}, "POST /v1/agents/{id}/enforce": {"action": "search", "arguments": {}},
-    "PUT /v1/policy/{action}": {"level": 2}, "POST /v1/emergency": {"minutes": 0, "reason": "r"}, "POST /v1/kill-switch": {"on": False, "reason": "r"},
+    "PUT /v1/policy/{action}": {"level": 2}, "POST /v1/emergency": {"minutes": 0, "reason": "r"},
+    "POST /v1/kill-switch": {"on": False, "reason": "r"},
     "PATCH /v1/sessions/{id}": {"title": "t"}, "PUT /v1/sessions/{id}/agent": {"agent": "chat-assistant"}, "POST /v1/posts": {"content": "c"},
     "POST /v1/posts/{id}/replies": {"content": "c"}, "POST /v1/events": {"type": "x.a", "topics": ["room"]},
     "POST /v1/keys": {"provider": "openai", "key": "sk-of-the-tests-0123456789-abcdef"}, "POST /v1/direct-messages/read": {},
@@ -189,7 +190,7 @@ class World:
         return self.server.post("/v1/direct-messages", {"to_user_id": self.owner.id, "content": "c"}).ok(201)["id"]
 
     def entry(self):
-        return self.owner.get("/v1/audit?limit=1").ok(200)["items"][0]["id"]
+        return self.owner.items("/v1/audit?limit=100")[-1]["id"]  # the oldest: a checkpoint is over it
 
     def thing(self, route):
         """What {id} of that route is, new."""
