@@ -132,11 +132,11 @@ static void hang_run(struct loop_note *note, struct loop *loop)
 	}
 }
 
-/* Half of what is asked goes over connections; runs by WebSocket too. */
+/* Some of what is asked goes over connections; runs and listening by WebSocket too. */
 static void door_draw(struct sim_call *call)
 {
 	struct sim *sim = call->sim;
-	bool run = call->deed == DEED_CHAT || call->deed == DEED_RESUME || call->deed == DEED_CANCEL;
+	bool run = call->deed == DEED_CHAT || call->deed == DEED_RESUME || call->deed == DEED_CANCEL || call->deed == DEED_LISTEN;
 	uint32_t drawn = sim_draw(&sim->work, 100);
 	if (call->deed == DEED_REVOKED) {
 		call->by_wire = true;

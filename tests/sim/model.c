@@ -534,7 +534,7 @@ bool sim_model_ws_frame(struct sim *sim, struct sim_call *call, struct str text)
 		viewed_keep(sim, chat, 1, seq, text);
 	}
 	/* A connection hears of all runs of its user. */
-	if (call == NULL || call->subject != index || call->status != 200 || !call->stream) {
+	if (call == NULL || call->deed == DEED_LISTEN || call->subject != index || call->status != 200 || !call->stream) {
 		return false;
 	}
 	call->epoch = call->epoch == 0 ? 1 : call->epoch;
@@ -567,14 +567,24 @@ static void event_visible(struct sim *sim, int actor, struct json data, int64_t 
 	}
 }
 
+/* In its place, once: over a WebSocket one may have come before those that were missed. */
 static void listener_seen(struct sim_listener *listener, int64_t offset)
 {
+	size_t at = listener->seen_count;
+	while (at > 0 && listener->seen[at - 1] > offset) {
+		at--;
+	}
+	if (at > 0 && listener->seen[at - 1] == offset) {
+		return;
+	}
 	if (listener->seen_count == listener->seen_cap) {
 		listener->seen_cap = listener->seen_cap != 0 ? 2 * listener->seen_cap : 64;
 		listener->seen = realloc(listener->seen, listener->seen_cap * sizeof(*listener->seen));
 		check(listener->seen != NULL);
 	}
-	listener->seen[listener->seen_count++] = offset;
+	memmove(listener->seen + at + 1, listener->seen + at, (listener->seen_count - at) * sizeof(offset));
+	listener->seen[at] = offset;
+	listener->seen_count++;
 }
 
 static void on_bus(struct sim_call *call, const struct sse_event *event)
@@ -611,7 +621,50 @@ static void on_bus(struct sim_call *call, const struct sse_event *event)
 	sim->bus_events++;
 }
 
-/* On a WebSocket: what its user hears without asking. Its beginning is nobody's. */
+static bool meets(const struct sim_listener *listener, struct json topics)
+{
+	struct json_iter iter = json_iter(topics);
+	struct json element;
+	struct str topic;
+	while (json_next(&iter, NULL, &element)) {
+		for (int i = 0; i < listener->topic_count && json_get_str(element, &topic); i++) {
+			if (str_eq(topic, str_of(listener->topics[i]))) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Until it has caught up, what its connection hears live comes between: then it is in order from `recovered` on alone. */
+void sim_model_ws_listen(struct sim_call *call, const char *type, struct json root)
+{
+	struct sim *sim = call->sim;
+	struct sim_listener *listener = &sim->listeners[call->subject];
+	int64_t offset = 0, epoch = sim->guild->epoch;
+	bool durable = json_get_int(json_member(root, STR("offset")), &offset);
+	(void)json_get_int(json_member(root, STR("epoch")), &epoch);
+	if (strcmp(type, "gap") == 0 || epoch != sim->guild->epoch) {
+		sim_fail(sim, "#%llu: a gap, or another store, though everything is kept", (unsigned long long)call->number);
+	}
+	if (strcmp(type, "ok") == 0) {
+		call->status = 200;
+		call->ended = listener->from < 0;
+		listener->last = call->ended ? offset : listener->last;
+		listener->from = call->ended ? offset : listener->from;
+	} else if (strcmp(type, "recovered") == 0) {
+		call->ended = true;
+		listener->last = offset > listener->last ? offset : listener->last;
+	} else if (durable && listener->from >= 0 && offset > listener->from && meets(listener, json_member(root, STR("topics")))) {
+		if (call->ended && offset <= listener->last) {
+			sim_fail(sim, "#%llu: event %lld came after %lld", (unsigned long long)call->number, (long long)offset, (long long)listener->last);
+		}
+		listener->last = call->ended ? offset : listener->last;
+		listener_seen(listener, offset);
+	}
+}
+
+/* On a WebSocket: what its user hears, asked for or not. */
 void sim_model_ws_event(struct sim *sim, int actor, struct json root, int64_t since_us)
 {
 	event_visible(sim, actor, json_member(json_member(root, STR("event")), STR("data")), since_us);

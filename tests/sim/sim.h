@@ -282,6 +282,8 @@ void sim_model_life(struct sim *sim);
 void sim_model_run_known(struct sim_call *call);
 /* A frame on a WebSocket, of the call's run or of another one. True: the call's last. */
 bool sim_model_ws_frame(struct sim *sim, struct sim_call *call, struct str text);
+/* Of a listener: ok, event, recovered, gap. */
+void sim_model_ws_listen(struct sim_call *call, const char *type, struct json root);
 void sim_model_ws_event(struct sim *sim, int actor, struct json root, int64_t since_us);
 /* Whether the actor may see that post, as far as the model knows. */
 enum sim_known sim_model_sees(const struct sim *sim, int post, int actor);

@@ -200,6 +200,7 @@ static bool socket_read(struct sim_wire *wire, int64_t since_us)
 	buf_drop(&wire->in, wire->in.len - rest.len);
 	if (got && message.kind == WS_CLOSE) {
 		sim_trace(sim, "%s: WebSocket closed, %d", sim->actors[wire->actor].name, message.close_code);
+		sim_net_leave(sim->net, wire->fd);
 		wire_ended(wire);
 		return false;
 	}
@@ -247,9 +248,27 @@ static void wire_ended(void *ctx)
 
 /* ---- what goes ---- */
 
+/* Too many are open: one that waits for nothing goes. */
+static void room_make(struct sim *sim)
+{
+	uint32_t from = sim_draw(&sim->work, WIRES);
+	int idle = -1;
+	for (uint32_t i = 0; i < WIRES; i++) {
+		struct sim_wire *wire = &sim->wires[(from + i) % WIRES];
+		if (wire->state == WIRE_FREE) {
+			return;
+		}
+		idle = idle < 0 && wire->call == NULL ? (int)((from + i) % WIRES) : idle;
+	}
+	if (idle >= 0) {
+		wire_leave(&sim->wires[idle]);
+	}
+}
+
 static struct sim_wire *wire_open(struct sim_call *call)
 {
 	struct sim *sim = call->sim;
+	room_make(sim);
 	for (int i = 0; i < WIRES; i++) {
 		struct sim_wire *wire = &sim->wires[i];
 		if (wire->state != WIRE_FREE) {
@@ -272,7 +291,8 @@ static struct sim_wire *wire_open(struct sim_call *call)
 static struct sim_wire *wire_find(struct sim_call *call)
 {
 	struct sim *sim = call->sim;
-	bool fresh = sim_chance(&sim->work, 25);
+	/* What a connection heard before is not given again to who listens over it. */
+	bool fresh = sim_chance(&sim->work, 25) || (call->by_ws && call->deed == DEED_LISTEN);
 	for (int i = 0; i < WIRES && !fresh; i++) {
 		struct sim_wire *wire = &sim->wires[i];
 		enum wire_state state = call->by_ws ? WIRE_SOCKET : WIRE_HEAD;

@@ -353,7 +353,9 @@ static void do_listen(struct sim *sim, int actor)
 		*listener = (struct sim_listener){.used = true, .actor = actor, .from = -1};
 		listener->topic_count = 1 + (int)sim_draw(&sim->work, SIM_TOPICS);
 		for (int i = 0; i < listener->topic_count; i++) {
-			topic_draw(sim, actor, listener->topics[i]);
+			char topic[64];
+			topic_draw(sim, actor, topic);
+			memcpy(listener->topics[i], topic, sizeof(topic));
 		}
 		listen(sim, sim->listener_count++);
 	}

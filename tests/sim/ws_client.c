@@ -2,9 +2,23 @@
 #include "base/check.h"
 #include "net.h"
 
+static void subscribe_put(const struct sim_call *call, struct buf *out)
+{
+	const struct sim_listener *listener = &call->sim->listeners[call->subject];
+	buf_format(out, "{\"type\":\"subscribe\",\"ref\":%llu,\"topics\":[", (unsigned long long)call->number);
+	for (int i = 0; i < listener->topic_count; i++) {
+		buf_format(out, "%s\"%s\"", i > 0 ? "," : "", listener->topics[i]);
+	}
+	buf_put_byte(out, ']');
+	if (listener->from >= 0) {
+		buf_format(out, ",\"after\":{\"epoch\":%lld,\"offset\":%lld}", (long long)call->sim->guild->epoch, (long long)listener->last);
+	}
+	buf_put_byte(out, '}');
+}
+
 bool sim_ws_message(const struct sim_call *call, struct buf *out)
 {
-	const struct sim_chat *chat = &call->sim->chats[call->subject];
+	const struct sim_chat *chat = &call->sim->chats[call->deed == DEED_LISTEN ? 0 : call->subject];
 	unsigned long long ref = call->number;
 	/* The body of the request begins with the member that has another name here. */
 	static const struct str agent = {"{\"agent\":", 9};
@@ -22,6 +36,9 @@ bool sim_ws_message(const struct sim_call *call, struct buf *out)
 	} else if (call->deed == DEED_RESUME) {
 		buf_format(out, "{\"type\":\"resume\",\"ref\":%llu,\"execution_id\":\"%s\",\"after\":\"%lld:%lld\"}", ref, chat->execution,
 			(long long)call->epoch, (long long)call->seq);
+	}
+	if (call->deed == DEED_LISTEN) {
+		subscribe_put(call, out);
 	}
 	return out->len > 0;
 }
@@ -64,8 +81,12 @@ bool sim_ws_heard(struct sim *sim, int actor, struct sim_call *call, struct str 
 	if (strncmp(type, "streaming:", 10) == 0) {
 		return sim_model_ws_frame(sim, call, text);
 	}
+	bool listens = call != NULL && call->deed == DEED_LISTEN;
 	if (strcmp(type, "event") == 0) {
 		sim_model_ws_event(sim, actor, root, since_us);
+	}
+	if (listens && (ref == (int64_t)call->number ? strcmp(type, "ok") == 0 : ref < 0)) {
+		sim_model_ws_listen(call, type, root);
 		return false;
 	}
 	if (call == NULL || ref != (int64_t)call->number) {
