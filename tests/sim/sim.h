@@ -176,9 +176,8 @@ struct sim_repeat {
 enum { SIM_REPEATS = 32 };
 
 struct sim_provider;
-struct sim_net;
+struct sim_net; /* net.h, as is the next */
 struct sim_wire;
-
 struct sim {
 	uint64_t seed;
 	bool print;                 /* the trace, as it comes */
