@@ -125,10 +125,68 @@ struct flow {
 	const char *name;
 	const struct step *steps;
 	bool (*run)(struct world *world, bool strict); /* beside the steps: what speaks otherwise */
-	bool provider, tls;
+	bool provider, tls, two_loops;
 	bool alone; /* makes its own server */
 	bool big;   /* of thousands of allocations: a strided sweep takes longer strides */
 };
+
+/* ---- from one loop to another ---- */
+
+static struct client listens;
+
+/* Signed in and subscribed, on the other loop. */
+static bool listens_begin(struct world *world)
+{
+	static const char upgrade[] = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+				      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: guild.v1\r\n\r\n";
+	char text[256];
+
+	listens.door = 1;
+	client_dial(&listens, world);
+	client_send(&listens, upgrade, sizeof(upgrade) - 1);
+	snprintf(text, sizeof(text), "{\"type\":\"auth\",\"ref\":1,\"token\":\"%s\"}", world->token);
+	client_say(&listens, text);
+	client_say(&listens, "{\"type\":\"subscribe\",\"ref\":2,\"topics\":[\"global\"]}");
+	return client_wait_either(&listens, world, "\"ref\":2", " 503 ") && strstr(listens.in, "\"type\":\"ok\",\"ref\":2") != NULL;
+}
+
+/* What was acknowledged on one loop is heard on the other, or who listens there is sent away to resume: else this waits in vain. */
+static void heard(struct world *world, bool strict, const char *target, const char *body, const char *mark)
+{
+	int status = client_ask(&sweep_client, world, "POST", target, body, NULL);
+	bool good = (status == 201 || status == 202) && !sweep_cut();
+
+	if (!good && (strict || !sweep_excused(status))) {
+		sweep_fail("%s: %.1500s", target, sweep_client.in);
+	}
+	if (good && !client_wait(&listens, world, mark) && strict) {
+		sweep_fail("the listener was sent away: %.1500s", listens.in);
+	}
+}
+
+static bool between_flow(struct world *world, bool strict)
+{
+	static unsigned number;
+	char body[128], mark[48];
+	bool was = failing.on;
+
+	/* What is swept is the way of an event, not that of a socket. */
+	failing.on = false;
+	if (!listens_begin(world)) {
+		sweep_fail("nobody listens: %.1500s", listens.in);
+	}
+	failing.on = was;
+	for (int i = 0; i < 2; i++) {
+		snprintf(mark, sizeof(mark), "x.between%u", ++number);
+		snprintf(body, sizeof(body), "{\"type\":\"%s\",\"topics\":[\"global\"],\"data\":1}", mark);
+		heard(world, strict, "/v1/events", body, mark);
+		snprintf(mark, sizeof(mark), "between %u", number);
+		snprintf(body, sizeof(body), "{\"content\":\"between %u\"}", number);
+		heard(world, strict, "/v1/posts", body, mark);
+	}
+	client_close(&listens);
+	return true;
+}
 
 /* ---- starting and stopping ---- */
 
@@ -297,6 +355,7 @@ static const struct flow flows[] = {
 	{.name = "resume", .steps = sweep_resume},
 	{.name = "look", .steps = sweep_look},
 	{.name = "socket", .run = sweep_socket},
+	{.name = "between", .run = between_flow, .two_loops = true},
 	{.name = "provider", .steps = sweep_chat, .provider = true},
 	{.name = "tls", .steps = sweep_chat, .provider = true, .tls = true},
 	{.name = "first_start", .run = first_start_flow, .alone = true, .big = true},
@@ -353,6 +412,7 @@ static void audit_check(struct world *world)
 
 static void world_ready(struct world *world, const struct flow *flow, const struct plan *plan)
 {
+	world->two_loops = flow->two_loops;
 	world->ca_file = flow->tls ? plan->certificate : NULL;
 	world_init(world);
 	if (world_open(world) != ERR_OK) {

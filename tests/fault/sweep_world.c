@@ -34,7 +34,7 @@ static enum err settings_load(struct world *world)
 	static char *const no_environment[] = {NULL};
 	const char *level = getenv("GUILD_LOG_LEVEL") != NULL ? getenv("GUILD_LOG_LEVEL") : "error";
 	struct config_flag flags[] = {
-		{"server.data", world->dir}, {"server.loops", "1"}, {"server.listen", "127.0.0.1:0"}, {"log.level", level},
+		{"server.data", world->dir}, {"server.loops", world->two_loops ? "2" : "1"}, {"server.listen", "127.0.0.1:0"}, {"log.level", level},
 		{"http.rate", "0"}, {"http.sign_in_rate", "0"}, {"quota.tokens", "1000"}, {"quota.agents", "0"}, {"quota.sessions", "0"},
 		{"providers.ollama", "off"},
 		/* Without memory curl may lose a request; then it ends by these. */
@@ -47,6 +47,12 @@ static enum err settings_load(struct world *world)
 	count -= world->ca_file == NULL;
 	count -= world->provider[0] == '\0';
 	return config_load(&world->config, NULL, no_environment, flags, count, world->detail);
+}
+
+static void listeners_close(struct world *world)
+{
+	listener_close(&world->listeners[0]);
+	listener_close(&world->listeners[1]);
 }
 
 enum err world_open(struct world *world)
@@ -64,8 +70,11 @@ enum err world_open(struct world *world)
 		if (token[0] != '\0') {
 			memcpy(world->token, token, sizeof(token));
 		}
-		err = listener_open(world->guild->loops[0], &options, world->detail, &world->listener);
+		for (unsigned i = 0; i <= world->two_loops && err == ERR_OK; i++) {
+			err = listener_open(world->guild->loops[i], &options, world->detail, &world->listeners[i]);
+		}
 		if (err != ERR_OK) {
+			listeners_close(world);
 			guild_stop(&world->guild, 0);
 		}
 	}
@@ -73,13 +82,15 @@ enum err world_open(struct world *world)
 		config_fini(&world->config);
 		return err;
 	}
-	world->port = listener_port(world->listener);
+	for (unsigned i = 0; i <= world->two_loops; i++) {
+		world->ports[i] = listener_port(world->listeners[i]);
+	}
 	return ERR_OK;
 }
 
 void world_close(struct world *world)
 {
-	listener_close(&world->listener);
+	listeners_close(world);
 	guild_stop(&world->guild, 0);
 	config_fini(&world->config);
 }
@@ -103,6 +114,9 @@ void world_turn(struct world *world)
 	for (unsigned i = 0; i < 2; i++) {
 		(void)reader_turn(world->guild->readers, i);
 	}
+	if (world->two_loops) {
+		loop_turn(world->guild->loops[1], 0);
+	}
 	loop_turn(world->guild->loops[0], 1000);
 }
 
@@ -114,8 +128,10 @@ void world_settle(struct world *world)
 	for (int quiet = 0; quiet < 3;) {
 		sweep_waited(env_mono_us(env_real()) - until_us + WAIT_US);
 		world_turn(world);
-		bool busy = loop_connections(guild->loops[0]) > 0 || engine_running(guild->engine, guild->loops[0]) > 0 ||
-			    writer_queued(guild->writer) > 0;
+		bool busy = writer_queued(guild->writer) > 0;
+		for (unsigned i = 0; i <= world->two_loops; i++) {
+			busy = busy || loop_connections(guild->loops[i]) > 0 || engine_running(guild->engine, guild->loops[i]) > 0;
+		}
 		quiet = busy ? 0 : quiet + 1;
 		if (env_mono_us(env_real()) > until_us) {
 			sweep_fail("it does not come to rest: %zu connections, %zu runs, %lld jobs", loop_connections(guild->loops[0]),
@@ -174,7 +190,7 @@ void world_check(struct world *world)
 
 void client_dial(struct client *client, struct world *world)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(world->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(world->ports[client->door]), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 	client->len = 0;
 	client->in[0] = '\0';

@@ -21,8 +21,9 @@ struct world {
 	const char *ca_file;
 	struct config config;
 	struct guild *guild;
-	struct listener *listener;
-	uint16_t port;
+	bool two_loops;
+	struct listener *listeners[2]; /* one on each loop, with a port of its own */
+	uint16_t ports[2];
 	char token[64];
 	char detail[DETAIL_BYTES];
 };
@@ -30,6 +31,7 @@ struct world {
 struct client {
 	int fd;
 	bool eof;
+	unsigned door; /* the loop that it is on */
 	const char *key; /* Idempotency-Key of its requests; NULL: none */
 	size_t len;
 	char in[CLIENT_BYTES]; /* NUL-terminated */
