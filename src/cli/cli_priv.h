@@ -121,6 +121,7 @@ int cli_run_token_add(struct cli *cli);
 int cli_run_token_list(struct cli *cli);
 int cli_run_token_rotate(struct cli *cli);
 int cli_run_token_revoke(struct cli *cli);
+int cli_run_user_remove(struct cli *cli);
 int cli_run_workspace_add(struct cli *cli);
 int cli_run_workspace_list(struct cli *cli);
 int cli_run_workspace_set(struct cli *cli);

@@ -395,6 +395,19 @@ int cli_run_user_erase(struct cli *cli)
 	return code ? code : erase_wait(cli, user, &reply);
 }
 
+int cli_run_user_remove(struct cli *cli)
+{
+	const char *user = cli->operands[0];
+	int code = cli_connect(cli);
+
+	code = code ? code : find_user(cli, &user);
+	if (code) {
+		return code;
+	}
+	cli->operands[0] = user;
+	return delete_one(cli, "/v1/users", "Disabled; its tokens have ended.");
+}
+
 /* ---- keys ---- */
 
 static int read_key(struct cli *cli, struct buf *key)

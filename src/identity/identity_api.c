@@ -5,13 +5,13 @@
 #include "identity/identity_priv.h"
 #include "wire/utf8.h"
 
-enum { TRIES_MAX = 16, CHANGE_BYTES_MAX = 16384, OBJECT_BYTES_MAX = 65536 };
+enum { SPECIALTIES_MAX = 32, SPECIALTY_BYTES_MAX = 64, TRIES_MAX = 16, CHANGE_BYTES_MAX = 16384, OBJECT_BYTES_MAX = 65536 };
 
 /* A user's record made or changed. */
 struct user_command {
 	struct change change; /* first */
 	struct identity *identity;
-	bool is_new;
+	bool is_new, removes; /* removes: its tokens end too, and nothing is shown */
 	struct principal from, to; /* texts of from are not kept beyond the handler */
 	struct revocation *revocation;
 	unsigned tries;
@@ -24,6 +24,7 @@ static void user_patch_try(struct http_request *request, struct guild *guild, un
 
 static const struct command_row user_create_row = {"user_create", "create", user_create_apply, NULL, user_finish};
 static const struct command_row user_update_row = {"user_update", "update", user_update_apply, NULL, user_finish};
+static const struct command_row user_remove_row = {"user_remove", "revoke", user_update_apply, NULL, user_finish};
 
 static const char *const role_choices[] = {"viewer", "member", "admin", NULL};
 
@@ -37,6 +38,7 @@ static const struct http_member user_patch_members[] = {
 	{"name", HTTP_STRING, false, 1, 200, NULL, "how the user is called"},
 	{"role", HTTP_STRING, false, 0, 0, role_choices, "at most the caller's own; another one revokes the user's tokens"},
 	{"disabled", HTTP_BOOL, false, 0, 0, NULL, "true: its tokens stop working at once; false: they work again"},
+	{"specialty", HTTP_ARRAY, false, 0, SPECIALTIES_MAX, NULL, "categories of agents whose work the user may judge"},
 	{.name = NULL},
 };
 static const struct http_member list_query[] = {QUERY_LIST_MEMBERS, {.name = NULL}};
@@ -174,6 +176,7 @@ static void user_fields(struct json_out *json, const struct principal *principal
 	json_put_bool(json, STR("disabled"), principal->disabled_at_us != 0);
 	json_put_str(json, STR("name"), principal->name);
 	json_put_str(json, STR("role"), role_word(principal->role));
+	json_put_raw(json, STR("specialty"), principal->specialty);
 	json_object_end(json);
 }
 
@@ -195,7 +198,7 @@ static enum err user_prepare(struct user_command *command)
 		user_fields(&json, &command->from);
 	}
 	json_put_str(&json, STR("principal_id"), id_str(&id));
-	if (!command->is_new && command->to.role != command->from.role) {
+	if (command->removes || (!command->is_new && command->to.role != command->from.role)) {
 		json_put_bool(&json, STR("tokens_revoked"), true);
 	}
 	json_object_end(&json);
@@ -216,6 +219,36 @@ static bool name_read(struct http_request *request, struct str *name)
 	*name = str_trim(*name);
 	if (!utf8_is_name(*name)) {
 		http_reply_invalid(request, "/name", "A name is not empty and has no control characters.");
+		return false;
+	}
+	return true;
+}
+
+/* Into a JSON array. False: the request has been answered. */
+static bool specialty_read(struct http_request *request, struct str *specialty)
+{
+	struct json list = json_member(request->body, STR("specialty"));
+	struct json_iter iter = json_iter(list);
+	struct json element;
+	struct json_out json;
+	struct buf text;
+	bool fits = true;
+	if (json_kind(list) != JSON_ARRAY) {
+		return true;
+	}
+	buf_init(&text, CHANGE_BYTES_MAX);
+	json_begin(&json, &text);
+	json_array(&json);
+	while (fits && json_next(&iter, NULL, &element)) {
+		struct str word = STR("");
+		fits = json_get_str(element, &word) && word.len <= SPECIALTY_BYTES_MAX && utf8_is_name(word);
+		json_str(&json, word);
+	}
+	json_array_end(&json);
+	*specialty = fits && buf_err(&text) == ERR_OK ? arena_copy(&request->arena, buf_str(&text)) : STR_NONE;
+	buf_fini(&text);
+	if (specialty->at == NULL) {
+		http_reply_invalid(request, "/specialty", "Categories of 1 to 64 bytes without control characters are wanted here.");
 		return false;
 	}
 	return true;
@@ -295,7 +328,7 @@ static bool patch_read(
 		http_reply_error(request, ERR_PERMISSION, "You cannot change somebody of a higher role.");
 		return false;
 	}
-	if (!name_read(request, &to->name) || !role_read(request, &to->role)) {
+	if (!name_read(request, &to->name) || !role_read(request, &to->role) || !specialty_read(request, &to->specialty)) {
 		return false;
 	}
 	if (from->kind == PRINCIPAL_AGENT && to->role != ROLE_AGENT) {
@@ -312,28 +345,49 @@ static bool patch_read(
 	return true;
 }
 
+/* What DELETE makes of a user: nobody that can sign in. What it did stays, and whose it was. */
+static bool remove_read(
+	struct guild *guild, struct http_request *request, const struct principal *from, struct principal *to)
+{
+	*to = *from;
+	to->disabled_at_us = from->disabled_at_us != 0 ? from->disabled_at_us : env_wall_us(guild->env);
+	if (!identity_may_rule(&request->caller, from)) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot change somebody of a higher role.");
+		return false;
+	}
+	if (from->id == request->caller.principal) {
+		http_reply_error(request, ERR_PERMISSION, "You cannot disable yourself or change your own role.");
+		return false;
+	}
+	return true;
+}
+
 static void user_patch_try(struct http_request *request, struct guild *guild, unsigned tries)
 {
 	const struct principal *from = identity_by_text(guild, request, request->params[0]);
+	bool removes = request->method == HTTP1_DELETE;
 	struct principal to;
-	if (from == NULL || !patch_read(guild, request, from, &to)) {
+	if (from == NULL || !(removes ? remove_read : patch_read)(guild, request, from, &to)) {
 		return;
 	}
-	struct user_command *command = change_new(guild, request, &user_update_row, sizeof(*command));
+	const struct command_row *row = removes ? &user_remove_row : &user_update_row;
+	struct user_command *command = change_new(guild, request, row, sizeof(*command));
 	if (command == NULL) {
 		return;
 	}
 	command->identity = guild->identity;
 	command->change.command.caller.workspace = from->workspace;
 	command->tries = tries;
+	command->removes = removes;
 	command->from = *from;
 	command->to = to;
 	enum err err = user_prepare(command);
 	command->from.name = arena_copy(&request->arena, from->name);
+	command->from.specialty = arena_copy(&request->arena, from->specialty);
 	command->to.name = arena_copy(&request->arena, to.name);
 	command->to.external_id = to.external_id.at != NULL ? arena_copy(&request->arena, to.external_id) : STR_NONE;
 	command->to.specialty = arena_copy(&request->arena, to.specialty);
-	if (command->from.name.at == NULL || command->to.name.at == NULL || command->to.specialty.at == NULL) {
+	if (command->from.name.at == NULL || command->from.specialty.at == NULL || command->to.name.at == NULL || command->to.specialty.at == NULL) {
 		err = ERR_LIMIT;
 	}
 	/* Open sockets carry the role they signed in with. */
@@ -363,7 +417,8 @@ static enum err user_update_apply(struct command *base, struct db *db)
 	if (now == NULL) {
 		return ERR_NOT_FOUND;
 	}
-	if (now->role != from->role || now->disabled_at_us != from->disabled_at_us || !str_eq(now->name, from->name)) {
+	if (now->role != from->role || now->disabled_at_us != from->disabled_at_us || !str_eq(now->name, from->name) ||
+		!str_eq(now->specialty, from->specialty)) {
 		return ERR_AGAIN;
 	}
 	enum err err = principal_row_update(db, &command->to);
@@ -371,7 +426,7 @@ static enum err user_update_apply(struct command *base, struct db *db)
 		err = identity_writer_put(command->identity, &command->to);
 	}
 	/* Whoever got hold of a token must not rise with its owner, nor go on with what the owner may not do any more (T14). */
-	if (err == ERR_OK && command->to.role != from->role) {
+	if (err == ERR_OK && (command->removes || command->to.role != from->role)) {
 		err = identity_tokens_end(command->identity, db, from->id, 0, command_now_us(base));
 	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
@@ -395,6 +450,10 @@ static void user_finish(struct command *base)
 	if (command->revocation != NULL) {
 		identity_revoke_everywhere(&command->revocation, 0, command->to.id);
 	}
+	if (command->removes) {
+		http_reply_empty(request, 204);
+		return;
+	}
 	principal_reply(guild, request, command->is_new ? 201 : 200, &command->to);
 }
 
@@ -410,6 +469,9 @@ const struct http_route identity_routes[] = {
 	{HTTP1_PATCH, "/v1/users/{id}", ROLE_ADMIN, SCOPE_ADMIN, 0, "update",
 		"Renames, disables, enables a user or changes its role, which revokes its tokens.",
 		user_patch_members, NULL, "principal", 200, handle_user_patch},
+	{HTTP1_DELETE, "/v1/users/{id}", ROLE_ADMIN, SCOPE_ADMIN, 0, "revoke",
+		"Disables a user for good: its tokens end, and what is open with them. What it made stays.", NULL, NULL, NULL, 204,
+		handle_user_patch},
 	{HTTP1_GET, "/v1/tokens", ROLE_VIEWER, SCOPE_WHOLE, 0, "list", "Lists tokens in force, without their texts.", NULL,
 		identity_token_list_query, "list:token", 200, identity_handle_token_list},
 	{HTTP1_POST, "/v1/tokens", ROLE_VIEWER, SCOPE_WHOLE, HTTP_BODY_OPTIONAL, "grant", "Makes a token; it is shown once.",

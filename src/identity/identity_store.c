@@ -25,7 +25,7 @@ static const struct db_sql sql_workspace_look = {"SELECT id FROM workspace WHERE
 static const struct db_sql sql_principal_insert = {
 	"INSERT INTO principal (" PRINCIPAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
 static const struct db_sql sql_principal_update = {
-	"UPDATE principal SET role = ?4, name = ?5, disabled_at = ?9 WHERE id = ?1"};
+	"UPDATE principal SET role = ?4, name = ?5, specialty = ?8, disabled_at = ?9 WHERE id = ?1"};
 static const struct db_sql sql_principal_erase = {
 	"UPDATE principal SET name = ?5, external_id = ?6, specialty = ?8, disabled_at = ?9 WHERE id = ?1"};
 static const struct db_sql sql_token_end = {"SELECT id FROM token WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2"};

@@ -36,7 +36,7 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
     "dm read": "POST /v1/direct-messages/{id}/read", "block": "PUT /v1/blocks/{id}", "execution cancel": "POST /v1/executions/{id}/cancel",
     "backup": "POST /v1/backup", "verify": "POST /v1/verify", "token add": "POST /v1/tokens", "token create": "POST /v1/tokens",
     "token rotate": "POST /v1/tokens/{id}/rotate", "token revoke": "DELETE /v1/tokens/{id}", "workspace add": "POST /v1/workspaces",
-    "workspace set": "PATCH /v1/workspaces/{id}", "user add": "POST /v1/users",
+    "workspace set": "PATCH /v1/workspaces/{id}", "user add": "POST /v1/users", "user remove": "DELETE /v1/users/{id}",
     "user erase": "POST /v1/users/{id}/erase", "key add": "POST /v1/keys", "key remove": "DELETE /v1/keys/{id}"}
 READING = {"status", "agent list", "agent show", "approve list", "approve show", "decide", "policy list", "policy history",
            "emergency status", "feed", "trending", "channel list",

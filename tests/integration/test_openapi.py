@@ -106,6 +106,8 @@ def compare_people(document, server, user):
     document.reply(server, "GET", "/v1/users/{id}", id=made["id"])
     for change in ({"name": "Eva"}, {"disabled": True}, {"disabled": False}):
         document.reply(server, "PATCH", "/v1/users/{id}", change, id=made["id"])
+    document.reply(server, "PATCH", "/v1/users/{id}", {"specialty": ["support"]}, id=made["id"])
+    document.reply(server, "DELETE", "/v1/users/{id}", id=made["id"])
     document.reply(server, "GET", "/v1/users")
     document.reply(server, "POST", "/v1/users/{id}/erase", id=made["id"])
     document.reply(server, "GET", "/v1/users/{id}/erase", id=made["id"])

@@ -57,6 +57,7 @@ PATCH  /v1/users/{id}                             200 403 404 403 403 401
 GET    /v1/users/{id}/export                      404 404 404 404 403 401
 POST   /v1/users/{id}/erase                       404 404 404 404 403 401
 GET    /v1/users/{id}/erase                       404 404 404 404 403 401
+DELETE /v1/users/{id}                             204 403 404 403 403 401
 GET    /v1/tokens                                 200 200 200 200 403 401
 POST   /v1/tokens                                 201 201 201 201 403 401
 POST   /v1/tokens/{id}/rotate                     201 404 404 404 403 401
