@@ -76,7 +76,12 @@ void agent_json(struct guild *guild, const struct agent *agent, bool may_see_pri
 	json_put_str_or_null(out, STR("system_prompt"), may_see_private ? agent->system_prompt : STR_NONE);
 	json_put_raw(out, STR("configuration"),
 		may_see_private && agent->configuration.at != NULL ? agent->configuration : STR("null"));
-	json_put_null(out, STR("budget"));
+	json_name(out, STR("budget"));
+	if (may_see_private && guild->agent_budget != NULL) {
+		guild->agent_budget(guild, agent->id, out);
+	} else {
+		json_null(out);
+	}
 	json_put_int(out, STR("max_concurrent_runs"), agent->max_concurrent_runs);
 	json_put_bool(out, STR("auto_reply"), agent->auto_reply);
 	json_put_bool(out, STR("is_system"), agent->is_system);

@@ -21,6 +21,7 @@
 #include "execution/execution_priv.h"
 #include "execution/external.h"
 #include "governance/govern.h"
+#include "governance/ledger.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "identity/key.h"
@@ -32,7 +33,7 @@
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
 static const struct http_route *const route_tables[] = {execution_routes, agent_routes, workspace_routes, governance_routes, policy_routes,
-							 approval_routes,
+							 approval_routes, money_routes,
 							 identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes, social_reaction_routes, social_message_routes,
@@ -131,6 +132,8 @@ static void settings_fill(struct guild *guild)
 		.retention_executions_us = config_number(c, CONFIG_retention_executions),
 		.retention_audit_us = config_number(c, CONFIG_retention_audit),
 		.retention_every_us = config_number(c, CONFIG_retention_every),
+		.unknown_price_in = config_number(c, CONFIG_budgets_unknown_price_in),
+		.unknown_price_out = config_number(c, CONFIG_budgets_unknown_price_out),
 		.allowed_emails = config_text(c, CONFIG_social_allowed_emails)};
 }
 
@@ -214,6 +217,28 @@ static enum err step_policy(struct guild *guild)
 	return policy_set_create(guild->env, guild->snap, &options, &guild->policies);
 }
 
+static enum err catalogue_read(const struct config *config, struct catalogue **out, char *detail)
+{
+	struct str path = config_text(config, CONFIG_providers_catalogue);
+	char text[4096], said[512] = "";
+	enum err err = catalogue_load(str_to_z(path, text, sizeof(text)), out, said);
+	snprintf(detail, DETAIL_BYTES, "%.255s", said);
+	return err;
+}
+
+static enum err step_money(struct guild *guild, char *detail)
+{
+	struct catalogue *catalogue;
+	enum err err = catalogue_read(guild->config, &catalogue, detail);
+	if (err == ERR_OK) {
+		atomic_store(&guild->app->catalogue.now, catalogue);
+		guild->catalogue = &guild->app->catalogue;
+		guild->agent_budget = ledger_agent_budget;
+		err = ledger_create(guild, &guild->ledger);
+	}
+	return err;
+}
+
 static enum err step_store(struct guild *guild, char *detail)
 {
 	struct app *app = guild->app;
@@ -223,17 +248,19 @@ static enum err step_store(struct guild *guild, char *detail)
 	err = err == ERR_OK ? approval_create(guild, config_number(guild->config, CONFIG_governance_approval_ttl), &guild->approvals) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
 	err = err == ERR_OK ? admit_create(guild, &guild->admission) : err;
+	err = err == ERR_OK ? step_money(guild, detail) : err;
 	err = err == ERR_OK ? social_create(guild, &guild->social) : err;
 	err = err == ERR_OK ? bus_history_create(LIMIT_HISTORY_RING_EVENTS, LIMIT_HISTORY_RING_BYTES, &guild->history) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[6 + SOCIAL_OVERLAYS + 1] = {
+	struct command_overlay overlays[6 + SOCIAL_OVERLAYS + LEDGER_OVERLAYS + 1] = {
 		admit_overlay(guild->admission),
 		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), policy_set_overlay(guild->policies),
 		{.ctx = guild, .mark = notary_mark, .undo_to = notary_undo_to, .committed = notary_committed}};
 	social_overlays(guild->social, &overlays[6]);
+	ledger_overlays(guild->ledger, &overlays[6 + SOCIAL_OVERLAYS]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,
@@ -341,6 +368,7 @@ static enum err step_people(struct guild *guild, char *token_out, char *detail)
 	err = err == ERR_OK ? registry_load(guild->registry, db) : err;
 	err = err == ERR_OK ? approval_load(guild->approvals, db) : err;
 	err = err == ERR_OK ? social_load(guild->social, db) : err;
+	err = err == ERR_OK ? ledger_load(guild->ledger, db) : err;
 	err = err == ERR_OK ? identity_first_start(guild->identity, guild, token_write, &place, token) : err;
 	err = err == ERR_OK ? agent_first_start(guild->registry, guild) : err;
 	err = err == ERR_OK ? policy_set_load(guild->policies, guild) : err;
@@ -475,11 +503,29 @@ static struct http_limits limits_of(const struct config *c)
 				    .sign_in_rate_per_s = config_number(c, CONFIG_http_sign_in_rate)};
 }
 
+/* A file that is wrong changes nothing. */
+static void catalogue_reload(struct guild *guild, const struct config *config)
+{
+	struct catalogue *catalogue;
+	char detail[DETAIL_BYTES];
+	enum err err = catalogue_read(config, &catalogue, detail);
+	if (err != ERR_OK) {
+		log_at(LOG_ERROR, "catalogue_refused", log_s("reason", str_of(detail)));
+		return;
+	}
+	err = catalogue_replace(guild->catalogue, guild->writer, guild->snap, catalogue);
+	if (err != ERR_OK) {
+		catalogue_destroy(&catalogue);
+		log_at(LOG_ERROR, "catalogue_refused", log_s("reason", err_row(err)->text));
+	}
+}
+
 void guild_reload(struct guild *guild, const struct config *config)
 {
 	struct http_limits limits = limits_of(config);
 	app_log_set(config);
 	http_server_limits_set(guild->http, &limits);
+	catalogue_reload(guild, config);
 }
 
 static enum err step_doors(struct guild *guild, char *detail)

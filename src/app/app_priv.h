@@ -12,6 +12,7 @@
 #include "app/app.h"
 #include "base/thread.h"
 #include "db/backup.h"
+#include "provider/catalogue.h"
 #include "provider/provider.h"
 
 #define APP_ORIGINS_MAX 32
@@ -37,6 +38,7 @@ struct app {
 	struct db_dir *lock;
 	struct generation generation;
 	struct provider openai, builtin;
+	struct catalogue_place catalogue;
 	struct conn_caps *caps;
 	struct app_loop loops[64];
 	char origins_text[4096];

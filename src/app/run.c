@@ -13,6 +13,7 @@
 #include "command/quota.h"
 #include "execution/execution.h"
 #include "governance/governance.h"
+#include "governance/ledger.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "ops/ops.h"
@@ -241,6 +242,9 @@ void app_destroy(struct guild **guild_at)
 	bus_destroy(&guild->bus);
 	bus_history_destroy(&guild->history);
 	command_runner_destroy(&guild->commands);
+	ledger_destroy(&guild->ledger);
+	struct catalogue *catalogue = (struct catalogue *)(uintptr_t)catalogue_now(&app->catalogue);
+	catalogue_destroy(&catalogue);
 	quota_destroy(&guild->quota);
 	admit_destroy(&guild->admission);
 	idempotency_destroy(&guild->idempotency);

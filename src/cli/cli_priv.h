@@ -105,6 +105,10 @@ int cli_run_policy_set(struct cli *cli);
 int cli_run_policy_history(struct cli *cli);
 int cli_run_emergency(struct cli *cli); /* on off status: the verb's name says which */
 int cli_run_stop_all(struct cli *cli);
+int cli_run_budget_list(struct cli *cli);
+int cli_run_budget_set(struct cli *cli);
+int cli_run_spend(struct cli *cli);
+int cli_run_model_list(struct cli *cli);
 int cli_run_audit_list(struct cli *cli);
 int cli_run_audit_verify(struct cli *cli);
 int cli_run_backup(struct cli *cli);
@@ -207,7 +211,7 @@ int cli_print_json(struct cli *cli, struct str text);
 
 /* ---- tables (table.c) ---- */
 
-enum cli_cell { CLI_CELL_TEXT, CLI_CELL_ID, CLI_CELL_TIME, CLI_CELL_NUMBER, CLI_CELL_STATE };
+enum cli_cell { CLI_CELL_TEXT, CLI_CELL_ID, CLI_CELL_TIME, CLI_CELL_NUMBER, CLI_CELL_STATE, CLI_CELL_MONEY /* of micro-units */ };
 /* The table ends with title == NULL. */
 struct cli_column {
 	const char *title;
@@ -220,6 +224,8 @@ int cli_list(struct cli *cli, struct buf *path, const struct cli_column *columns
 int cli_show(struct cli *cli, const char *collection);
 /* Prints every member of an object, one a line. */
 void cli_record(struct cli *cli, struct json object);
+/* Micro-units as a decimal number of the currency: "12.50"; what is no number stays. In the arena. */
+struct str cli_money(struct cli *cli, struct str micro);
 /* A member by dotted name. */
 struct json cli_member(struct json object, const char *path);
 /* Its text: strings as they are, others as JSON; "" when null or not there. Cleaned, on one line, in the arena. */

@@ -74,6 +74,8 @@ static struct str cell_text(struct cli *cli, const struct cli_column *column, st
 
 	if (column->cell == CLI_CELL_TIME) {
 		text = time_text(cli, text);
+	} else if (column->cell == CLI_CELL_MONEY) {
+		text = cli_money(cli, text);
 	}
 	return text.len ? text : STR("-");
 }
@@ -134,7 +136,7 @@ static void put_cell(const struct cli_term *term, const struct table *table, siz
 	size_t width = cli_text_width(text);
 	size_t room = table->widths[column];
 	bool last = column + 1 == table->column_count;
-	bool right = table->columns[column].cell == CLI_CELL_NUMBER;
+	bool right = table->columns[column].cell == CLI_CELL_NUMBER || table->columns[column].cell == CLI_CELL_MONEY;
 	bool cut = width > room;
 
 	if (cut) {

@@ -82,6 +82,20 @@ static const struct cli_option stop_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option budget_set_options[] = {
+	{"hard", NULL, "refuse runs that it has no room for; else it only warns"},
+	{"none", NULL, "take the limit away"},
+	{"time-zone", "ZONE", "where the workspace's months begin: UTC, +02:00 or a name as Europe/Berlin"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option spend_options[] = {
+	{"by", "WORD", "day (default), agent, user or model"},
+	{"month", "YYYY-MM", "another month than this"},
+	{"tz", "ZONE", "time zone of days and month; else the workspace's"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option note_options[] = {
 	{"note", "TEXT", "said to whoever waits, and kept"},
 	{NULL, NULL, NULL},
@@ -309,6 +323,11 @@ const struct cli_verb cli_verbs[] = {
 	{"emergency", "status", "", 0, 0, CLI_CLIENT, NULL, "whether one is declared", NULL, cli_run_emergency},
 	{"stop-all", NULL, "", 0, 0, CLI_CLIENT, stop_options, "stop all agents of the workspace and cancel their runs",
 	 "Each agent's own state stays: after stop-all --off it is as it was. For admins.", cli_run_stop_all},
+	{"budget", "list", "", 0, 0, CLI_CLIENT, list_options, "budgets, and what of the month is used", NULL, cli_run_budget_list},
+	{"budget", "set", "SCOPE [AMOUNT]", 1, 2, CLI_CLIENT, budget_set_options, "limit what a month may cost",
+	 "SCOPE is workspace, user:ID or agent:ID (or its handle); AMOUNT is in the currency, as 12.50, for a calendar month.", cli_run_budget_set},
+	{"spend", NULL, "", 0, 0, CLI_CLIENT, spend_options, "what runs cost", NULL, cli_run_spend},
+	{"model", "list", "", 0, 0, CLI_CLIENT, list_options, "models whose price is known, for a million tokens", NULL, cli_run_model_list},
 	{"post", NULL, "[TEXT]", 0, CLI_OPERANDS, CLI_CLIENT, post_options, "say something to all, to a channel or to one", TEXT_MORE,
 	 cli_run_post},
 	{"feed", NULL, "", 0, 0, CLI_CLIENT, feed_options, "the newest posts, and those that come", FEED_MORE, cli_run_feed},

@@ -46,7 +46,7 @@ struct command_mark {
 	int64_t policy_revision;
 };
 
-#define COMMAND_ROWS_MAX 4
+#define COMMAND_ROWS_MAX 8
 
 struct command {
 	struct write_job job;
@@ -76,7 +76,7 @@ struct command_overlay {
 	enum err (*flush)(void *ctx, struct db *db); /* before the commit: writes what was summed up over the batch. NULL: nothing */
 };
 
-#define COMMAND_OVERLAYS_MAX 12
+#define COMMAND_OVERLAYS_MAX 16
 
 struct command_options {
 	const struct env *env;

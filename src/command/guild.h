@@ -31,6 +31,9 @@ struct provider;
 struct config;
 struct ops;
 struct audit_notary;
+struct ledger;
+struct catalogue_place;
+struct json_out;
 struct social;
 struct app; /* app.c's own */
 
@@ -49,6 +52,7 @@ struct guild_settings {
 	/* How long things are kept, and how often that is looked after; 0: for ever. */
 	int64_t retention_events_us, retention_events_bytes, retention_tokens_us, retention_executions_us, retention_audit_us;
 	int64_t retention_every_us;
+	int64_t unknown_price_in, unknown_price_out; /* micro-units for a million tokens of what has no price */
 	struct str allowed_emails;           /* addresses and @domains that are not redacted, separated by commas */
 };
 
@@ -86,6 +90,10 @@ struct guild {
 	struct policy_set *policies;
 	struct approvals *approvals;
 	struct quota *quota;                 /* NULL: there are none */
+	struct ledger *ledger;               /* NULL: there are no budgets */
+	struct catalogue_place *catalogue;   /* NULL: no price is known */
+	/* Writes an agent's budget as a JSON value; NULL: null. Set with the ledger, which agents know nothing of. */
+	void (*agent_budget)(struct guild *guild, int64_t agent, struct json_out *out);
 	struct idempotency *idempotency;
 	/* Answers a repeated request with the run that the first one started; set by the engine. */
 	void (*run_again)(struct guild *guild, struct http_request *request, int64_t execution);

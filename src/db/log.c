@@ -3,12 +3,12 @@
 
 #define COLUMNS \
 	"seq, time_at, kinds, workspace, principal, agent, execution, session, action, outcome, entry, entry_hash, " \
-	"hash, reserve_micro, settle_micro, cost_unknown, event_type, event_data, topics, job, audience_a, audience_b"
+	"hash, reserve_micro, settle_micro, cost_unknown, event_type, event_data, topics, job, audience_a, audience_b, month"
 
 static const struct db_sql sql_head = {"SELECT seq, time_at, hash FROM log ORDER BY seq DESC LIMIT 1"};
 static const struct db_sql sql_insert = {
 	"INSERT INTO log (" COLUMNS ") "
-	"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"};
+	"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)"};
 static const struct db_sql sql_read = {"SELECT " COLUMNS " FROM log WHERE seq > ?1 ORDER BY seq LIMIT ?2"};
 static const struct db_sql sql_read_back = {"SELECT " COLUMNS " FROM log WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"};
 
@@ -96,6 +96,7 @@ enum err log_insert(struct db *db, const struct log_row *row)
 	db_bind_text(stmt, 20, row->job);
 	db_bind_int(stmt, 21, row->audience_a);
 	db_bind_int(stmt, 22, row->audience_b);
+	db_bind_int(stmt, 23, row->month);
 	return db_run(stmt);
 }
 
@@ -123,6 +124,7 @@ static void row_read(struct db_stmt *stmt, struct log_row *row)
 		.job = db_text(stmt, 19),
 		.audience_a = db_int(stmt, 20),
 		.audience_b = db_int(stmt, 21),
+		.month = db_int(stmt, 22),
 	};
 	(void)hash_read(stmt, 11, row->entry_hash);
 	(void)hash_read(stmt, 12, row->hash);

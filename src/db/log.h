@@ -35,6 +35,7 @@ struct log_row {
 	struct str entry;       /* canonical JSON of the audit entry (without seq, id, time, hashes) */
 	uint8_t entry_hash[HASH_SHA256_BYTES];
 	uint8_t hash[HASH_SHA256_BYTES]; /* chain */
+	int64_t month;          /* of the ledger: year * 12 + month - 1; 0: the row is no part of it */
 	int64_t reserve_micro, settle_micro;
 	bool cost_unknown;
 	struct str event_type;  /* at NULL = no event */

@@ -14,7 +14,9 @@
 #include "command/guild.h"
 #include "execution/execution.h"
 #include "execution/external.h"
+#include "execution/resolve_priv.h"
 #include "execution/stream_log.h"
+#include "governance/ledger.h"
 #include "identity/identity.h"
 
 enum execution_state {
@@ -63,6 +65,7 @@ struct turn {
 	struct str agent_name, action, message, answer, delta_lens;
 	bool has_answer, partial, rolled_back, estimated, cost_unknown, truncated;
 	int64_t started_at_us, ended_at_us, duration_ms, tokens_in, tokens_out, cost_micro, epoch, seq_last;
+	int64_t month, reserve_micro, prompt_tokens; /* of the ledger; what the prompt has about */
 	struct str error_code, error_message, provider, model, finish_reason, resolution, metadata;
 };
 
@@ -124,6 +127,10 @@ struct execution {
 	char model[200];
 	char provider_name[32];
 	enum err choice_err;
+	struct tariff tariff;
+	int64_t month, reserve_micro, recorded_at_us; /* of the ledger, after tx1 */
+	int64_t prompt_tokens;       /* an estimate */
+	bool asked;                  /* the provider has got the prompt, or may have */
 	struct str opening_entry;    /* canonical audit entry of tx1 */
 
 	/* the run */
@@ -152,7 +159,7 @@ struct execution {
 	unsigned settle_tries;
 	bool has_room;               /* in the writer's queue, set aside for tx2 */
 	struct str settle_lens;      /* lengths of the deltas, for every try of tx2 */
-	int64_t tokens_in, tokens_out;
+	int64_t tokens_in, tokens_out, tokens_cached;
 	char finish_reason_text[32];
 	char user_topic[48], execution_topic[64];
 	uint64_t topic_hashes[2];    /* of execution_topic and user_topic */
@@ -185,6 +192,8 @@ void flow_end(struct execution *execution, enum err err, const char *reason);
 void flow_enter_state(struct execution *execution, enum execution_state next, const char *reason);
 /* Publishes the event of that number on the user's and the execution's topics. */
 void flow_publish(struct execution *execution, int64_t seq);
+/* Tokens that the provider may make at most. */
+int64_t execution_output_max(const struct execution *execution);
 /* After tx1. */
 void flow_recorded(struct execution *execution, bool queued);
 /* After tx2, or when it is given up: tells listener and log, keeps the stream for resume. */
@@ -220,7 +229,8 @@ struct settle_input {
 	struct str answer, delta_lens, error_message, finish_reason, provider, model;
 	int64_t duration_ms, tokens_in, tokens_out, epoch, seq_last;
 	bool estimated, cost_unknown, truncated;
-	int64_t started_at_us;
+	int64_t started_at_us, recorded_at_us;
+	int64_t month, reserve_micro, cost_micro; /* month 0: of an older schema, that of recorded_at_us */
 	struct str agent_name, action, entry; /* canonical audit entry */
 	struct str event_data, topics;
 };
@@ -261,25 +271,6 @@ enum err turn_batch_insert(struct db *db, int64_t execution, int64_t seq_first, 
 enum err turn_batch_read(struct db *db, struct arena *arena, int64_t execution, struct str *text, struct str *lens) MUST_USE;
 /* Greatest key of turn, session and other keyed tables: floor of the id generators. */
 enum err execution_key_max(struct db *db, int64_t *out) MUST_USE;
-
-/* ---- resolve_rules.c: pure ---- */
-enum resolve_step { RESOLVE_EXPLICIT, RESOLVE_SESSION, RESOLVE_WORKSPACE, RESOLVE_SYSTEM };
-struct resolve_input {
-	bool explicit_given, session_given;
-	const struct agent *by_explicit, *by_session, *by_workspace, *by_system; /* NULL: none */
-	bool strict;
-};
-struct resolve_output {
-	const struct agent *agent;     /* NULL: none */
-	const char *path[6];
-	unsigned path_count;
-};
-void resolve(const struct resolve_input *input, struct resolve_output *out);
-/* The path as a JSON array in arena. */
-struct str resolve_path_json(struct arena *arena, const struct resolve_output *out);
-/* Looks the candidates up on the loop. session: NULL none. */
-void resolve_lookup(struct guild *guild, int64_t workspace, struct str explicit_agent, const struct session *session, bool strict,
-		    struct resolve_output *out);
 
 /* ---- again.c ---- */
 /* For guild->run_again. */

@@ -395,12 +395,15 @@ static void resolve_step(struct execution *execution)
 static enum err agent_take(struct execution *execution, const struct agent *agent)
 {
 	const struct policy *policy = policy_get(execution->guild->policies, execution->caller.workspace);
+	struct ledger_who who = {execution->caller.workspace, execution->caller.principal, agent != NULL ? agent->id : 0};
 	struct decide_input input;
 	if (policy_decide_input(policy, agent, str_of(execution->action), &input) != ERR_OK) {
 		return ERR_INTERNAL;
 	}
 	execution->policy_revision = policy_revision(policy);
 	input.depth = execution->depth;
+	/* One that is recorded has reserved already. */
+	input.budget_exceeded = !execution->recorded && ledger_used_up(execution->guild->ledger, &who);
 	decide(&input, &execution->decision);
 	if (agent == NULL) {
 		execution->agent_name = execution->wanted_agent.at != NULL ? execution->wanted_agent : STR("agent");
@@ -498,6 +501,7 @@ static void choose(struct execution *execution)
 			str_to_z(model, execution->model, sizeof(execution->model));
 		}
 	}
+	execution->tariff = ledger_tariff(execution->guild, str_of(execution->provider_name), str_of(execution->model));
 }
 
 static void choose_step(struct execution *execution)
@@ -603,6 +607,10 @@ enum err flow_revive(struct engine_shard *shard, const struct turn *turn, struct
 	execution->session_id = turn->session;
 	execution->session_text = id_format(&guild->id_secret, ID_SESSION, turn->session);
 	execution->recorded = true;
+	execution->month = turn->month;
+	execution->reserve_micro = turn->reserve_micro;
+	execution->prompt_tokens = turn->prompt_tokens;
+	execution->recorded_at_us = turn->started_at_us;
 	execution->state = STATE_QUEUED;
 	metric_add(METRIC_EXECUTIONS_QUEUED, 1);
 	enum err err = agent_take(execution, registry_get(guild->registry, turn->agent));

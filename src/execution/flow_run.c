@@ -96,13 +96,23 @@ static void log_open(struct execution *execution)
 	snprintf(execution->source, sizeof(execution->source), "%s:%lld", execution->id_text.text, (long long)execution->log.epoch);
 }
 
+int64_t execution_output_max(const struct execution *execution)
+{
+	int64_t most = execution->guild->settings.output_tokens_max, model = execution->tariff.output_max;
+	return model > 0 && model < most ? model : most;
+}
+
 static void call_step(struct execution *execution)
 {
 	struct guild *guild = execution->guild;
 	struct provider_request request = {.model = execution->model[0] != 0 ? str_of(execution->model) : STR_NONE,
-					   .output_tokens_max = guild->settings.output_tokens_max,
+					   .output_tokens_max = execution_output_max(execution),
 					   .trace_id = execution->trace_id};
 	request.messages = prompt_make(execution, &request.message_count);
+	execution->prompt_tokens = 0;
+	for (size_t i = 0; request.messages != NULL && i < request.message_count; i++) {
+		execution->prompt_tokens += ledger_tokens(request.messages[i].content);
+	}
 	execution->total_timer.run = total_run;
 	if (request.messages == NULL ||
 	    loop_timer_set(execution->shard->loop, &execution->total_timer, execution->deadline_mono_us) != ERR_OK) {
@@ -126,6 +136,7 @@ static void call_step(struct execution *execution)
 	enum err err = execution->provider->driver->start(execution->provider->self, execution->shard->loop, &request, &sink,
 							  &execution->call);
 	keyring_wipe(&secret);
+	execution->asked = err == ERR_OK;
 	if (err != ERR_OK) {
 		execution->call = NULL;
 		flow_end(execution, err, "provider did not start");
@@ -243,8 +254,13 @@ static void sink_done(void *ctx, const struct provider_result *result)
 		execution->end_reason = result->log_reason != NULL ? result->log_reason : "done";
 		execution->truncated = result->err != ERR_OK && execution->log.count > 0;
 	}
+	/* Nobody is paid for a request that was turned down. */
+	if (execution->log.count == 0 && (result->err == ERR_PROVIDER_FAILED || result->err == ERR_NO_PROVIDER)) {
+		execution->asked = false;
+	}
 	if (result->has_usage) {
 		execution->has_usage = true;
+		execution->tokens_cached = result->tokens_cached;
 		execution->tokens_in = result->tokens_in;
 		execution->tokens_out = result->tokens_out;
 	}
@@ -336,6 +352,7 @@ static void result_fill(struct execution *execution, struct chat_result *result)
 				       .tokens_in = execution->tokens_in,
 				       .tokens_out = execution->tokens_out,
 				       .estimated = !execution->has_usage,
+				       .cost_micro = execution->log.end.cost_micro,
 				       .cost_unknown = execution->log.end.cost_unknown,
 				       .decision = &execution->decision};
 	if (!completed) {

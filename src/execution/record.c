@@ -163,11 +163,24 @@ static void record_fill_row(struct execution *execution, struct log_row *row)
 				.action = str_of(execution->action),
 				.outcome = OUTCOME_STARTED,
 				.entry = execution->opening_entry,
-				.cost_unknown = !str_eq(str_of(execution->provider_name), STR("builtin")),
+				.reserve_micro = execution->reserve_micro,
+				.cost_unknown = execution->tariff.is_unknown,
 				.event_type = STR("execution_started"),
 				.event_data = event_text(execution),
 				.topics = arena_format(&execution->arena, "execution:%s agent:%s", execution->id_text.text,
 						       execution->agent_text.text)};
+}
+
+/* The dearest that it can become, as far as that can be known before. */
+static void reserve_find(struct execution *execution)
+{
+	int64_t tokens = ledger_tokens(execution->message) + (execution->agent_prompt.len > 0 ? ledger_tokens(execution->agent_prompt) : 0);
+	for (size_t i = 0; i < execution->history_count; i++) {
+		tokens += ledger_tokens(execution->history[i].content);
+	}
+	struct usage most = {.in = tokens, .out = execution_output_max(execution)};
+	execution->prompt_tokens = tokens;
+	execution->reserve_micro = ledger_cost(&execution->tariff.price, &most);
 }
 
 enum err record_submit(struct execution *execution)
@@ -187,6 +200,7 @@ enum err record_submit(struct execution *execution)
 	if (err != ERR_OK) {
 		return err;
 	}
+	reserve_find(execution);
 	struct turn *turn = &record->turn;
 	*turn = (struct turn){.id = execution->id,
 			      .session = execution->session_id,
@@ -200,6 +214,8 @@ enum err record_submit(struct execution *execution)
 			      .message = execution->message,
 			      .provider = str_of(execution->provider_name),
 			      .model = str_of(execution->model),
+			      .reserve_micro = execution->reserve_micro,
+			      .prompt_tokens = execution->prompt_tokens,
 			      .resolution = execution->resolution};
 	record_fill_row(execution, &record->row);
 	turn->cost_unknown = record->row.cost_unknown;
@@ -225,6 +241,11 @@ enum err record_submit(struct execution *execution)
 		room_drop(execution);
 	}
 	return err;
+}
+
+static struct ledger_who who_pays(const struct execution *execution)
+{
+	return (struct ledger_who){execution->caller.workspace, execution->caller.principal, execution->agent_id};
 }
 
 static enum err session_new_apply(struct record_command *record, struct db *db, int64_t now_us)
@@ -290,7 +311,13 @@ static enum err record_apply(struct command *command, struct db *db)
 	record->running = 0;
 	record->denied = false;
 	place_fill(record, now_us);
+	struct ledger_entry entry = {.who = who_pays(execution), .reserve_micro = execution->reserve_micro};
 	enum err err = admit_look(admission, db, &record->place);
+	err = err == ERR_OK ? ledger_admit(execution->guild->ledger, db, &entry.who, entry.reserve_micro, now_us, &entry.month) : err;
+	if (err == ERR_BUDGET) {
+		command->result = err;
+		return record_deny(command, db, err);
+	}
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -303,16 +330,19 @@ static enum err record_apply(struct command *command, struct db *db)
 		engine_queue_hint_set(execution->shard->engine, execution->session_id);
 	}
 	record->turn.started_at_us = now_us;
+	record->turn.month = record->row.month = entry.month;
 	record->turn.status = record->queued ? EXECUTION_QUEUED : EXECUTION_RUNNING;
 	err = turn_insert(db, &record->turn);
 	err = err == ERR_OK ? admit_enter(admission, db, &record->place, record->behind) : err;
 	if (err != ERR_OK) {
 		return err;
 	}
-	return command_log(command, db, &record->row);
+	err = command_log(command, db, &record->row);
+	return err == ERR_OK ? ledger_add(execution->guild->ledger, &entry) : err;
 }
 
-/* The agent changed between the decision on the loop and this transaction, and may not do it any more. */
+/* The agent changed between the decision on the loop and this transaction, and may not do it any more; or no budget has room
+ * for the run. */
 static enum err record_deny(struct command *command, struct db *db, enum err why)
 {
 	struct record_command *record = (struct record_command *)command;
@@ -331,6 +361,7 @@ static enum err record_deny(struct command *command, struct db *db, enum err why
 		return ERR_INTERNAL;
 	}
 	input.depth = execution->depth;
+	input.budget_exceeded = why == ERR_BUDGET;
 	decide(&input, &execution->decision);
 	enum err err = entry_make(execution, true, flow_reason(execution, &execution->arena), why, &row.entry);
 	return err != ERR_OK ? err : command_log(command, db, &row);
@@ -345,6 +376,8 @@ static void record_finish(struct command *command)
 		flow_refused(execution, command->result, record->denied ? command->log_seq[0] : 0, command->log_time_us[0]);
 		return;
 	}
+	execution->month = record->turn.month;
+	execution->recorded_at_us = record->turn.started_at_us;
 	if (record->running != 0) {
 		engine_stop_execution_take(execution->stop_order, record->running, ERR_CANCELLED, "interrupted by a newer message",
 					   execution->on_busy == BUSY_ROLLBACK);

@@ -75,6 +75,10 @@ static enum err texts_fill(struct guild *guild, struct arena *arena, const struc
 				    .outcome = outcome_of(input->status),
 				    .code = completed ? STR_NONE : err_row(err_public(input->err))->code,
 				    .error_message = completed ? STR_NONE : input->error_message};
+	if (input->cost_micro != 0) {
+		entry.change = arena_format(arena, "{\"cost_micro\":%lld,\"cost_unknown\":%s}", (long long)input->cost_micro,
+					    input->cost_unknown ? "true" : "false");
+	}
 	input->event_data = arena_format(arena, "{\"execution_id\":\"%s\",\"agent_id\":\"%s\",\"status\":\"%.*s\",\"duration_ms\":%lld}",
 					 execution.text, agent.text, STR_FMT(execution_status_word(input->status)),
 					 (long long)input->duration_ms);
@@ -86,6 +90,21 @@ static enum err texts_fill(struct guild *guild, struct arena *arena, const struc
 }
 
 /* ---- on the writer ---- */
+
+/* Gives back what was reserved and books what it cost, in the month in which the run was recorded. */
+static struct ledger_entry entry_of(struct guild *guild, const struct settle_input *input)
+{
+	return (struct ledger_entry){.who = {input->workspace, input->owner, input->agent},
+				     .month = input->month != 0 ? input->month : ledger_month(guild->ledger, input->workspace, input->recorded_at_us),
+				     .reserve_micro = -input->reserve_micro,
+				     .settle_micro = input->cost_micro,
+				     .recorded_at_us = input->recorded_at_us,
+				     .provider = input->provider,
+				     .model = input->model,
+				     .tokens_in = input->tokens_in,
+				     .tokens_out = input->tokens_out,
+				     .cost_unknown = input->cost_unknown};
+}
 
 enum err settle_apply(struct command *command, struct db *db, const struct settle_input *input, struct settle_output *out)
 {
@@ -123,6 +142,7 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	if (err != ERR_OK) {
 		return err;
 	}
+	struct ledger_entry entry = entry_of(guild, input);
 	struct log_row row = {.kinds = LOG_AUDIT | LOG_LEDGER | LOG_EVENT | (completed ? LOG_JOB : 0),
 			      .workspace = input->workspace,
 			      .principal = input->owner,
@@ -132,12 +152,17 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 			      .action = input->action,
 			      .outcome = outcome_of(input->status),
 			      .entry = input->entry,
+			      .month = entry.month,
+			      .reserve_micro = entry.reserve_micro,
+			      .settle_micro = entry.settle_micro,
 			      .cost_unknown = input->cost_unknown,
 			      .event_type = STR("execution_ended"),
 			      .event_data = input->event_data,
 			      .topics = input->topics,
 			      .job = completed ? STR("episode") : STR_NONE};
 	err = command_log(command, db, &row);
+	err = err == ERR_OK ? ledger_add(guild->ledger, &entry) : err;
+	err = err == ERR_OK ? ledger_alert(guild->ledger, command, db, &entry) : err;
 	if (err == ERR_OK && (completed || input->own_fault)) {
 		struct agent_outcome outcome = {
 			.agent = input->agent, .execution = input->id, .delta_e4 = completed ? AGENT_SUCCEEDED_E4 : AGENT_FAILED_E4};
@@ -167,8 +192,19 @@ static struct str refusal_once(struct execution *execution)
 	return str_of(execution->refusal_kept);
 }
 
+/* By what the provider says it used, or by what was sent and came; the model may be known only now. */
+static int64_t cost_find(struct execution *execution)
+{
+	if (execution->tariff.is_unknown) {
+		execution->tariff = ledger_tariff(execution->guild, str_of(execution->provider_name), str_of(execution->model));
+	}
+	struct usage usage = {execution->tokens_in, execution->tokens_cached, execution->tokens_out};
+	return ledger_cost(&execution->tariff.price, &usage);
+}
+
 static void stream_end_fill(struct execution *execution)
 {
+	int64_t cost_micro = cost_find(execution);
 	struct stream_end *end = &execution->log.end;
 	*end = (struct stream_end){.completed = execution->end_err == ERR_OK,
 				   .err = execution->end_err,
@@ -177,7 +213,8 @@ static void stream_end_fill(struct execution *execution)
 				   .tokens_in = execution->tokens_in,
 				   .tokens_out = execution->tokens_out,
 				   .estimated = !execution->has_usage,
-				   .cost_unknown = !str_eq(str_of(execution->provider_name), STR("builtin"))};
+				   .cost_micro = cost_micro,
+				   .cost_unknown = cost_micro != 0 && execution->tariff.is_unknown};
 	if (execution->end_err == ERR_GOVERNANCE || execution->end_err == ERR_AGENT_NOT_ACTIVE) {
 		end->error = refusal_once(execution);
 	}
@@ -229,7 +266,11 @@ static enum err settle_fill(struct settle_command *settle)
 				       .epoch = execution->log.epoch,
 				       .seq_last = (execution->log.started ? 1 + (int64_t)execution->log.count : 0) + 1,
 				       .estimated = !execution->has_usage,
+				       .cost_micro = execution->log.end.cost_micro,
 				       .cost_unknown = execution->log.end.cost_unknown,
+				       .month = execution->month,
+				       .reserve_micro = execution->reserve_micro,
+				       .recorded_at_us = execution->recorded_at_us,
 				       .truncated = execution->truncated,
 				       .started_at_us = execution->started_wall_us,
 				       .agent_name = execution->agent_name,
@@ -247,6 +288,7 @@ void settle_begin(struct execution *execution)
 	execution->settling = true;
 	execution->finished_mono_us = loop_now_us(execution->shard->loop);
 	if (!execution->has_usage) {
+		execution->tokens_in = execution->asked ? execution->prompt_tokens : 0;
 		execution->tokens_out = stream_log_tokens(&execution->log);
 	}
 	stream_end_fill(execution);
@@ -375,7 +417,10 @@ enum err settle_interrupted_make(struct guild *guild, struct arena *arena, const
 				       .model = turn->model,
 				       .epoch = turn->epoch + 1,
 				       .estimated = true,
-				       .cost_unknown = turn->cost_unknown,
+				       .tokens_in = turn->prompt_tokens,
+				       .month = turn->month,
+				       .reserve_micro = turn->reserve_micro,
+				       .recorded_at_us = turn->started_at_us,
 				       .truncated = true,
 				       .started_at_us = turn->started_at_us,
 				       .agent_name = turn->agent_name,
@@ -389,6 +434,10 @@ enum err settle_interrupted_make(struct guild *guild, struct arena *arena, const
 	err = stream_log_restore(&log, input->answer, input->delta_lens);
 	input->tokens_out = stream_log_tokens(&log);
 	input->seq_last = (int64_t)log.count + 2;
+	/* It may have been asked, and so it is taken to have been. */
+	struct tariff tariff = ledger_tariff(guild, turn->provider, turn->model);
+	input->cost_micro = ledger_cost(&tariff.price, &(struct usage){.in = input->tokens_in, .out = input->tokens_out});
+	input->cost_unknown = input->cost_micro != 0 && tariff.is_unknown;
 	stream_log_fini(&log);
 	if (err != ERR_OK) {
 		return err;

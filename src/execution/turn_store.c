@@ -5,12 +5,14 @@
 #define TURN_COLUMNS                                                                                                                   \
 	"id, session, workspace, agent, agent_name, owner, status, action, triggered_by, message, answer, has_answer, partial, "       \
 	"rolled_back, delta_lens, started_at, ended_at, duration_ms, error_code, error_message, provider, model, tokens_in, "          \
-	"tokens_out, estimated, cost_micro, cost_unknown, epoch, seq_last, truncated, finish_reason, resolution, metadata"
+	"tokens_out, estimated, cost_micro, cost_unknown, epoch, seq_last, truncated, finish_reason, resolution, metadata, month, "              \
+	"reserve_micro, prompt_tokens"
 
 static const struct db_sql SQL_TURN_INSERT = {
 	"INSERT INTO turn (id, session, workspace, agent, agent_name, owner, status, action, triggered_by, message, has_answer, partial, "
 	"rolled_back, started_at, provider, model, tokens_in, tokens_out, estimated, cost_micro, cost_unknown, epoch, seq_last, truncated, "
-	"resolution, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, 0, ?11, ?12, ?13, 0, 0, 0, 0, ?14, 1, 0, 0, ?15, ?16)"};
+	"resolution, metadata, month, reserve_micro, prompt_tokens) "
+	"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, 0, ?11, ?12, ?13, 0, 0, 0, 0, ?14, 1, 0, 0, ?15, ?16, ?17, ?18, ?19)"};
 static const struct db_sql SQL_SESSION_ENTER = {
 	"UPDATE session SET message_count = message_count + 1, open_count = open_count + 1, updated_at = ?2, revision = revision + 1, "
 	"agent = coalesce(agent, ?3) WHERE id = ?1"};
@@ -21,7 +23,7 @@ static const struct db_sql SQL_SESSION_LEAVE = {
 static const struct db_sql SQL_TURN_SETTLE = {
 	"UPDATE turn SET status = ?2, answer = ?3, has_answer = ?4, partial = ?5, rolled_back = ?6, delta_lens = ?7, ended_at = ?8, "
 	"duration_ms = ?9, error_code = ?10, error_message = ?11, tokens_in = ?12, tokens_out = ?13, estimated = ?14, cost_unknown = ?15, "
-	"epoch = ?16, seq_last = ?17, truncated = ?18, finish_reason = ?19, provider = ?20, model = ?21 WHERE id = ?1 AND status <= 2"};
+	"epoch = ?16, seq_last = ?17, truncated = ?18, finish_reason = ?19, provider = ?20, model = ?21, cost_micro = ?22 WHERE id = ?1 AND status <= 2"};
 static const struct db_sql SQL_TURN_FIRST_OPEN = {
 	"SELECT id, agent, started_at FROM turn WHERE session = ?1 AND status <= 2 AND status = ?2 ORDER BY id LIMIT 1"};
 static const struct db_sql SQL_TURN_BEGIN = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
@@ -66,6 +68,9 @@ enum err turn_insert(struct db *db, const struct turn *turn)
 	db_bind_int(stmt, 14, turn->cost_unknown);
 	db_bind_text(stmt, 15, turn->resolution);
 	db_bind_text(stmt, 16, turn->metadata);
+	db_bind_int(stmt, 17, turn->month);
+	db_bind_int(stmt, 18, turn->reserve_micro);
+	db_bind_int(stmt, 19, turn->prompt_tokens);
 	return db_run(stmt);
 }
 
@@ -133,6 +138,7 @@ enum err turn_settle(struct db *db, const struct settle_input *input, int64_t no
 	db_bind_text(stmt, 19, input->finish_reason);
 	db_bind_text(stmt, 20, input->provider);
 	db_bind_text(stmt, 21, input->model);
+	db_bind_int(stmt, 22, input->cost_micro);
 	enum err err = db_run(stmt);
 	if (err == ERR_OK && db_changes(db) != 1) {
 		return ERR_CONFLICT;
@@ -230,7 +236,10 @@ static void turn_of(struct db_stmt *stmt, struct turn *out)
 			     .truncated = db_int(stmt, 29) == 1,
 			     .finish_reason = db_text(stmt, 30),
 			     .resolution = db_text(stmt, 31),
-			     .metadata = db_text(stmt, 32)};
+			     .metadata = db_text(stmt, 32),
+			     .month = db_int(stmt, 33),
+			     .reserve_micro = db_int(stmt, 34),
+			     .prompt_tokens = db_int(stmt, 35)};
 }
 
 /* Copies text members that may be NULL; an empty one stays empty. */

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "base/timefmt.h"
 #include "governance/approval_priv.h"
+#include "governance/ledger.h"
 #include "wire/jcs.h"
 
 enum { DECISION_BYTES_MAX = 16384, REASON_BYTES_MAX = 4096 };
@@ -126,18 +127,22 @@ static enum err refuse(struct enforce_command *command, struct db *db, enum err 
 /* ---- deciding ---- */
 
 /* On what the writer knows, with what the open transaction changed. */
-static enum err decide_now(struct enforce_command *command)
+static enum err decide_now(struct enforce_command *command, struct db *db)
 {
 	struct guild *guild = command->change.guild;
 	struct arena *arena = command->change.command.arena;
 	const struct agent *agent = registry_writer_get(guild->registry, command->input.agent);
 	const struct policy *policy = policy_writer_get(guild->policies, command->change.command.caller.workspace);
+	struct ledger_who who = {agent != NULL ? agent->workspace : 0, 0, agent != NULL ? agent->id : 0};
 	struct decide_input input;
+	int64_t month;
 	enum err err = policy_decide_input(policy, agent, command->input.action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}
 	input.require_approval = command->input.require_approval || command->input.approval != 0;
+	/* It costs Guild nothing, but where nothing is left nothing is done. */
+	input.budget_exceeded = ledger_admit(guild->ledger, db, &who, 0, command_now_us(&command->change.command), &month) == ERR_BUDGET;
 	decide(&input, &command->decision);
 	struct buf text;
 	buf_init(&text, REASON_BYTES_MAX);
@@ -246,7 +251,7 @@ static enum err enforce_apply(struct command *base, struct db *db)
 	if (command->input.err != ERR_OK) {
 		return refuse(command, db, command->input.err, command->input.detail);
 	}
-	enum err err = decide_now(command);
+	enum err err = decide_now(command, db);
 	if (err != ERR_OK) {
 		return err;
 	}

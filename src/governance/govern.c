@@ -3,6 +3,7 @@
 
 #include "base/metric.h"
 #include "governance/governance.h"
+#include "governance/ledger.h"
 
 enum { REASON_BYTES_MAX = 4096 };
 
@@ -21,13 +22,15 @@ static struct str reason_of(struct arena *arena, const struct decision *decision
 	return reason;
 }
 
-static enum err decide_for(const struct policy *policy, const struct agent *agent, struct str action, struct decision *out)
+static enum err decide_for(struct guild *guild, const struct policy *policy, const struct agent *agent, struct str action, struct decision *out)
 {
+	struct ledger_who who = {agent != NULL ? agent->workspace : 0, 0, agent != NULL ? agent->id : 0};
 	struct decide_input input;
 	enum err err = policy_decide_input(policy, agent, action, &input);
 	if (err != ERR_OK) {
 		return err;
 	}
+	input.budget_exceeded = ledger_used_up(guild->ledger, &who);
 	decide(&input, out);
 	return decision_err(out);
 }
@@ -41,7 +44,7 @@ enum err govern_ask(struct guild *guild, const struct caller *caller, const char
 		return ERR_OK;
 	}
 	const struct policy *policy = policy_get(guild->policies, caller->workspace);
-	enum err err = decide_for(policy, registry_get(guild->registry, caller->agent), str_of(action), &decision);
+	enum err err = decide_for(guild, policy, registry_get(guild->registry, caller->agent), str_of(action), &decision);
 	metric_add(err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (err != ERR_OK) {
 		*reason = reason_of(arena, &decision, caller_name(caller), str_of(action), rule_id);
@@ -72,7 +75,7 @@ void govern_change(struct change *change, struct govern_refusal *refusal)
 	const struct policy *policy = policy_get(guild->policies, command->caller.workspace);
 	struct str action = str_of(command->row->action);
 	change->row.agent = command->caller.agent;
-	refusal->err = decide_for(policy, agent, action, &decision);
+	refusal->err = decide_for(guild, policy, agent, action, &decision);
 	metric_add(refusal->err == ERR_OK ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	if (refusal->err != ERR_OK) {
 		refusal->reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
@@ -99,7 +102,7 @@ enum err govern_recheck(void *guild_ctx, const struct command *command)
 	if (agent != NULL && agent->revision == command->mark.agent_revision && policy_holds(policy, command->mark.policy_revision)) {
 		return ERR_OK;
 	}
-	enum err err = decide_for(policy, agent, str_of(command->row->action), &decision);
+	enum err err = decide_for(guild, policy, agent, str_of(command->row->action), &decision);
 	return err == ERR_INVALID ? ERR_INTERNAL : err;
 }
 
@@ -110,7 +113,7 @@ enum err govern_deny(struct command *command, struct db *db, enum err why)
 	struct decision decision = {0};
 	struct str action = str_of(command->row->action);
 	const struct policy *policy = policy_writer_get(guild->policies, command->caller.workspace);
-	(void)decide_for(policy, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
+	(void)decide_for(guild, policy, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
 	struct str reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
 	return change_refuse(change, db, why, reason);
 }

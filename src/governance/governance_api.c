@@ -2,6 +2,7 @@
 #include "base/metric.h"
 #include "command/change.h"
 #include "governance/governance.h"
+#include "governance/ledger.h"
 
 static const struct http_member decide_members[] = {
 	{"action", HTTP_STRING, true, 1, 128, NULL, "what the agent would do"},
@@ -38,6 +39,8 @@ static void handle_decide(struct http_request *request, void *ctx)
 		return;
 	}
 	(void)http_body_bool(request, "require_approval", &input.require_approval);
+	struct ledger_who who = {agent->workspace, request->caller.role != ROLE_AGENT ? request->caller.principal : 0, agent->id};
+	input.budget_exceeded = ledger_used_up(guild->ledger, &who);
 	decide(&input, &decision);
 	metric_add(decision.allowed ? METRIC_DECISIONS_ALLOWED : METRIC_DECISIONS_DENIED, 1);
 	struct buf text;

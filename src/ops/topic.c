@@ -114,14 +114,14 @@ enum err topic_publish_check(struct guild *guild, const struct caller *caller, s
 	return may ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* Every event that anybody is given passes here. Topics have the same names in all workspaces; events stay in theirs. Of approvals admins
- * hear too, beside the agent and who asked. */
+/* Every event that anybody is given passes here. Topics have the same names in all workspaces; events stay in theirs. Of approvals and
+ * budgets admins hear too, beside those concerned. */
 bool ops_event_visible(struct guild *guild, const struct caller *caller, const struct bus_event *event)
 {
 	if (event->workspace != caller->workspace) {
 		return false;
 	}
-	if (caller_is_admin(caller) && str_starts(event->type, STR("approval_"))) {
+	if (caller_is_admin(caller) && (str_starts(event->type, STR("approval_")) || str_eq(event->type, STR("budget_alert")))) {
 		return true;
 	}
 	return event->audience.a == 0 || social_may_see(guild->social, caller, event->audience);

@@ -22,6 +22,7 @@ struct verify {
 	void *go_on_arg;
 	struct siphash_key secret; /* of ids, so that a finding names them as people know them */
 	struct audit_walk *walk;
+	struct verify_ledger *ledger;
 	struct verify_step step;
 	unsigned count, now;
 	struct verify_result results[CHECKS_MAX];
@@ -56,6 +57,7 @@ enum err verify_create(struct db *db, bool at_rest, struct verify **out)
 	verify->at_rest = at_rest;
 	add(verify, "file", "structure, indexes and references of the file");
 	add(verify, "audit", "chain and numbers of the log");
+	add(verify, "ledger", "balances and spending are what the ledger adds up to");
 	for (const struct verify_compare *check = verify_compares; check->name != NULL; check++) {
 		add(verify, check->name, check->text);
 	}
@@ -63,6 +65,7 @@ enum err verify_create(struct db *db, bool at_rest, struct verify **out)
 	int64_t version;
 	enum err err = db_version(db, "store", &version, detail);
 	err = err == ERR_OK ? audit_walk_create(NULL, &verify->walk) : err;
+	err = err == ERR_OK ? verify_ledger_create(&verify->ledger) : err;
 	verify->is_old = err == ERR_OK && version < db_version_newest();
 	if (err != ERR_OK) {
 		verify_destroy(&verify);
@@ -76,6 +79,7 @@ void verify_destroy(struct verify **verify)
 {
 	if (*verify != NULL) {
 		audit_walk_destroy(&(*verify)->walk);
+		verify_ledger_destroy(&(*verify)->ledger);
 		mem_free(*verify);
 		*verify = NULL;
 	}
@@ -189,7 +193,8 @@ static enum err run(struct verify *verify, struct verify_result *result, bool *m
 	switch (verify->now) {
 	case 0: return file_step(verify, result, more);
 	case 1: return audit_step(verify, result, more);
-	default: return compare_step(verify, &verify_compares[verify->now - 2], result, more);
+	case 2: return verify_ledger_step(verify->ledger, verify->db, ROWS_LOG, &verify->secret, result, more);
+	default: return compare_step(verify, &verify_compares[verify->now - 3], result, more);
 	}
 }
 

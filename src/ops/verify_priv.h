@@ -11,6 +11,7 @@
 
 #include "base/id.h"
 #include "db/db.h"
+#include "ops/ops.h"
 
 struct verify_compare {
 	const char *name, *text;
@@ -29,5 +30,12 @@ struct verify_step {
 };
 /* Looks at the next rows; stops at the first bad one. */
 enum err verify_compare_step(struct db *db, const struct verify_compare *check, int rows, struct verify_step *step) MUST_USE;
+
+/* verify_ledger_store.c: adds up the ledger, and compares when its end is reached. A finding is in result. */
+struct verify_ledger;
+enum err verify_ledger_create(struct verify_ledger **out) MUST_USE;
+void verify_ledger_destroy(struct verify_ledger **ledger);
+enum err verify_ledger_step(struct verify_ledger *ledger, struct db *db, int rows, const struct siphash_key *secret, struct verify_result *result,
+			    bool *more) MUST_USE;
 
 #endif

@@ -4,8 +4,8 @@
  * Each statement gives, for keys beyond ?1 in order and at most ?2 of them, the key, what a row says, and what other rows make of it; the two
  * have to be equal. So a check is walked in short reads, each of which sees one state of the store.
  *
- * There is no stored count of unread messages: its index is what is counted, and the check of the file compares that. The ledger's sums get
- * their rows with the ledger.
+ * There is no stored count of unread messages: its index is what is counted, and the check of the file compares that. The ledger's sums are
+ * compared by verify_ledger_store.c.
  */
 #include "ops/verify_priv.h"
 

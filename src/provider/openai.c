@@ -77,7 +77,7 @@ struct provider_call {
 	enum err list_err;
 	const char *list_reason;
 	bool has_usage;
-	int64_t tokens_in, tokens_out;
+	int64_t tokens_in, tokens_out, tokens_cached;
 	char finish[FINISH_BYTES], model[MODEL_BYTES];
 	size_t finish_len, model_len;
 };
@@ -163,6 +163,7 @@ static void take_facts(struct provider_call *call, const struct openai_chunk *ch
 		call->has_usage = true;
 		call->tokens_in = chunk->tokens_in;
 		call->tokens_out = chunk->tokens_out;
+		call->tokens_cached = chunk->tokens_cached;
 	}
 }
 
@@ -386,6 +387,7 @@ static void finish(struct provider_call *call, enum err err, const char *reason)
 		.has_usage = call->has_usage,
 		.tokens_in = call->tokens_in,
 		.tokens_out = call->tokens_out,
+		.tokens_cached = call->tokens_cached,
 		.http_status = call->status,
 		.retry_after_ms = call->retry_after_ms,
 		.model = str_make(call->model, call->model_len),

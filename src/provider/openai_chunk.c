@@ -271,7 +271,7 @@ static bool is_error(struct json value)
 
 static void take_usage(struct json usage, struct openai_chunk *out)
 {
-	int64_t in = 0, made = 0;
+	int64_t in = 0, made = 0, cached = 0;
 
 	if (!json_get_int(json_member(usage, STR("completion_tokens")), &made) || made < 0) {
 		return;
@@ -279,9 +279,14 @@ static void take_usage(struct json usage, struct openai_chunk *out)
 	if (!json_get_int(json_member(usage, STR("prompt_tokens")), &in) || in < 0) {
 		in = 0;
 	}
+	/* Two ways of saying what was in the provider's cache. */
+	if (!json_get_int(json_member(json_member(usage, STR("prompt_tokens_details")), STR("cached_tokens")), &cached)) {
+		(void)json_get_int(json_member(usage, STR("prompt_cache_hit_tokens")), &cached);
+	}
 	out->has_usage = true;
 	out->tokens_in = in;
 	out->tokens_out = made;
+	out->tokens_cached = cached < 0 ? 0 : cached < in ? cached : in;
 }
 
 static void take_choice(struct json choice, struct str content_of, struct openai_chunk *out)

@@ -26,7 +26,7 @@ struct openai_chunk {
 	struct str finish_reason; /* at NULL when not given */
 	struct str model;         /* at NULL when not given */
 	bool has_usage;
-	int64_t tokens_in, tokens_out;
+	int64_t tokens_in, tokens_out, tokens_cached;
 };
 
 /* The data of one event. Unknown members, other choices, roles, reasoning and nulls are passed over. */

@@ -37,7 +37,7 @@ struct provider_result {
 	enum err err;                     /* OK; PROVIDER_FAILED (answer cap too), PROVIDER_TIMEOUT, CANCELLED, NO_PROVIDER (no model) */
 	struct str finish_reason;         /* "stop", "length", ...; static or borrowed during done */
 	bool has_usage;
-	int64_t tokens_in, tokens_out;
+	int64_t tokens_in, tokens_out, tokens_cached; /* cached: part of in that the provider had already */
 	int http_status;                  /* 0 when there was none */
 	int64_t retry_after_ms;           /* 0 when not given */
 	/* static word for the log: "ok", "cancelled", "status", "cut", "in_band", "garbage", "not_sse", "line_too_long", "too_long",

@@ -13,6 +13,7 @@ import pytest
 from support.harness import REPLY_S, Stream, wait_for
 
 DAMAGE = {
+    "ledger": "INSERT INTO balance (scope, month, kind, workspace, reserved, settled) VALUES (1, 24322, 2, 1, 0, 1)",
     "audit": "UPDATE log SET action = 'something' WHERE seq = (SELECT max(seq) FROM log WHERE entry IS NOT NULL)",
     "audit gap": "DELETE FROM log WHERE seq = 5",
     "session_messages": "UPDATE session SET message_count = message_count + 1",

@@ -30,7 +30,8 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
     "agent demote": "POST /v1/agents/{id}/demote", "agent pause": "POST /v1/agents/{id}/pause", "agent resume": "POST /v1/agents/{id}/resume",
     "agent stop": "POST /v1/agents/{id}/stop", "agent archive": "POST /v1/agents/{id}/archive", "approve yes": "POST /v1/approvals/{id}/approve",
     "approve no": "POST /v1/approvals/{id}/reject", "policy set": "PUT /v1/policy/{action}", "emergency on": "POST /v1/emergency",
-    "emergency off": "POST /v1/emergency", "stop-all": "POST /v1/kill-switch", "post": "POST /v1/posts", "reply": "POST /v1/posts/{id}/replies",
+    "emergency off": "POST /v1/emergency", "budget set": "PUT /v1/budgets/{scope}", "stop-all": "POST /v1/kill-switch",
+    "post": "POST /v1/posts", "reply": "POST /v1/posts/{id}/replies",
     "react": "PUT /v1/posts/{id}/reactions/{emoji}", "channel create": "POST /v1/channels", "channel join": "PUT /v1/channels/{id}/members/{member}",
     "channel leave": "DELETE /v1/channels/{id}/members/{member}", "dm send": "POST /v1/direct-messages",
     "dm read": "POST /v1/direct-messages/{id}/read", "block": "PUT /v1/blocks/{id}", "execution cancel": "POST /v1/executions/{id}/cancel",
@@ -38,7 +39,8 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
     "token rotate": "POST /v1/tokens/{id}/rotate", "token revoke": "DELETE /v1/tokens/{id}", "workspace add": "POST /v1/workspaces",
     "workspace set": "PATCH /v1/workspaces/{id}", "user add": "POST /v1/users", "user remove": "DELETE /v1/users/{id}",
     "user erase": "POST /v1/users/{id}/erase", "key add": "POST /v1/keys", "key remove": "DELETE /v1/keys/{id}"}
-READING = {"status", "agent list", "agent show", "approve list", "approve show", "decide", "policy list", "policy history",
+READING = {"budget list", "spend", "model list", "status", "agent list", "agent show", "approve list", "approve show", "decide",
+           "policy list", "policy history",
            "emergency status", "feed", "trending", "channel list",
            "channel members", "dm inbox", "block list", "execution list", "execution show", "session list", "session show", "audit list",
            "audit verify", "audit export", "audit key", "token list", "workspace list", "user list", "user export", "key list"}

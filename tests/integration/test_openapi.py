@@ -239,6 +239,18 @@ def compare_policy(document, server):
         document.reply(server, "GET", "/v1/kill-switch")
 
 
+def compare_money(document, server, user):
+    agent = server.agent("Schema money")["id"]
+    for scope, body in ((f"agent:{agent}", {"limit_micro": 5, "mode": "hard"}), ("workspace", {"time_zone": "+01:00"})):
+        document.reply(server, "PUT", "/v1/budgets/{scope}", body, scope=scope)
+    assert len(document.reply(server, "GET", "/v1/budgets")["items"]) == 2
+    assert document.reply(server, "GET", "/v1/agents/{id}", id=agent)["budget"]
+    # What was asked of the scripted provider has no price there, and costs the pessimistic one.
+    spend = document.reply(user, "GET", "/v1/spend")
+    assert spend["days"] and spend["agents"] and spend["users"] and spend["models"]
+    assert document.reply(user, "GET", "/v1/catalogue", query="?limit=2")["has_more"]
+
+
 def compare_proofs(document, server):
     wait_for(lambda: document.reply(server, "GET", "/v1/audit/checkpoint")["checkpoint"], "a checkpoint")
     document.reply(server, "GET", "/v1/audit/consistency", query="?from=1")
@@ -298,6 +310,7 @@ def test_every_row(make_server_with_provider, provider):
     compare_feed(document, server, user)
     compare_approvals(document, server, user)
     compare_policy(document, server)
+    compare_money(document, server, user)
     compare_server(document, server, user)
     compare_events(document, server, user)
     missing = set(document.operations) - document.compared
@@ -368,6 +381,8 @@ def test_lists_have_their_bounds(shared_server):
     asks = shared_server.post("/v1/agents", {"name": "Bound asks", "maturity": "supervised"}).ok(201)["id"]
     for number in range(2):
         shared_server.post(f"/v1/agents/{asks}/enforce", {"action": "send_email", "arguments": {"n": number}}).ok(202)
+    for scope in ("workspace", f"agent:{asks}"):
+        shared_server.put(f"/v1/budgets/{scope}", {"limit_micro": 10**9}).ok(200)
     ids = {"/v1/channels/{id}/members": channel, "/v1/posts/{id}/replies": post}
     session = shared_server.items("/v1/sessions")[0]["id"]
     lists = [path for (method, path), op in document.operations.items() if any(p["name"] == "cursor" for p in op["parameters"])]

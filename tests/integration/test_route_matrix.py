@@ -49,6 +49,10 @@ GET    /v1/approvals                              200 200 200 200 200 401
 GET    /v1/approvals/{id}                         200 404 404 404 404 401
 POST   /v1/approvals/{id}/approve                 200 403 404 403 403 401
 POST   /v1/approvals/{id}/reject                  200 403 404 403 403 401
+GET    /v1/budgets                                200 200 200 403 403 401
+PUT    /v1/budgets/{scope}                        200 403 404 403 403 401
+GET    /v1/spend                                  200 200 200 403 403 401
+GET    /v1/catalogue                              200 200 200 200 403 401
 GET    /v1/me                                     200 200 200 200 200 401
 GET    /v1/users                                  200 403 200 403 403 401
 POST   /v1/users                                  201 403 201 403 403 401
@@ -204,6 +208,7 @@ class World:
                              ("/v1/keys/", self.key),
                              ("/v1/posts/", self.post), ("/v1/channels/", self.channel), ("/v1/direct-messages/", self.message),
                              ("/v1/audit/", self.entry), ("/v1/blocks/", self.user), ("/v1/policy/", lambda: "chat"),
+                             ("/v1/budgets/", lambda: f"agent:{self.agent()}"),
                              ("/v1/workspaces/", lambda: self.server.get("/v1/me").body["workspace_id"])):
             if path.startswith(prefix):
                 return make()

@@ -294,6 +294,33 @@ class Db:
                 return items
             query["cursor"] = page["next_cursor"]
 
+    def budgets(self, *, user: str | None = None) -> list[Record]:
+        """All budgets that one may see, with what of this month is used; amounts are millionths of the currency."""
+        items: list[Record] = []
+        query = {"limit": "100"}
+        while True:
+            page = self.ok("GET", f"/v1/budgets?{urlencode(query)}", user=user)
+            items += page["items"]
+            if not page["has_more"]:
+                return items
+            query["cursor"] = page["next_cursor"]
+
+    def set_budget(self, scope: str, limit_micro: int | None, mode: str = "warn", *, time_zone: str | None = None, user: str | None = None) -> Record:
+        """Sets what a month may cost. scope: "workspace", "user:<id>" or "agent:<id or handle>"; limit_micro None: no limit; mode "hard" refuses
+        runs that it has no room for. time_zone: of the workspace alone.
+        """
+        body: dict[str, Any] = {"limit_micro": limit_micro, "mode": mode}
+        if time_zone is not None:
+            body["time_zone"] = time_zone
+        budget: Record = self.ok("PUT", f"/v1/budgets/{quote(scope, safe='')}", body, user=user)
+        return budget
+
+    def spend(self, month: str | None = None, tz: str | None = None, *, user: str | None = None) -> Record:
+        """What a month ("2026-11"; None: this one) cost: total, and by days, agents, users and models."""
+        query = urlencode({name: value for name, value in {"month": month, "tz": tz}.items() if value is not None})
+        spent: Record = self.ok("GET", f"/v1/spend?{query}" if query else "/v1/spend", user=user)
+        return spent
+
     async def events(self, topics: str | Iterable[str], after: int | str | tuple[int, int] | None = None, *,
                      user: str | None = None) -> AsyncGenerator[Record, None]:
         """What the store's bus says on these topics, from now on, or from behind the offset after (or (epoch, offset)).
