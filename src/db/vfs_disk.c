@@ -80,7 +80,9 @@ static void put(struct disk_file *file, const uint8_t *bytes, size_t len, int64_
 	if ((size_t)at + len > file->size) {
 		resize(file, (size_t)at + len);
 	}
-	memcpy(file->bytes + at, bytes, len);
+	if (len > 0) {
+		memcpy(file->bytes + at, bytes, len);
+	}
 }
 
 static void apply(struct disk_file *file, const struct change *change)
