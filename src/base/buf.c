@@ -23,7 +23,7 @@ void buf_fini(struct buf *buf)
 void buf_clear(struct buf *buf)
 {
 	buf->len = 0;
-	buf->failed = false;
+	buf->failed = buf->too_long = false;
 }
 
 static bool make_room(struct buf *buf, size_t len)
@@ -36,7 +36,7 @@ static bool make_room(struct buf *buf, size_t len)
 		return false;
 	}
 	if (len > buf->bytes_max - buf->len) {
-		buf->failed = true;
+		buf->failed = buf->too_long = true;
 		return false;
 	}
 	need = buf->len + len;

@@ -19,6 +19,7 @@ struct buf {
 	size_t cap;
 	size_t bytes_max;
 	bool failed;
+	bool too_long; /* failed at bytes_max, not for want of memory */
 };
 
 void buf_init(struct buf *buf, size_t bytes_max);

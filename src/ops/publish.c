@@ -78,7 +78,7 @@ enum err publish_make(struct guild *guild, const struct caller *caller, const st
 	} else {
 		json_null(&json);
 	}
-	err = buf_err(&data) == ERR_OK ? ERR_OK : ERR_TOO_LARGE;
+	err = buf_err(&data) == ERR_OK ? ERR_OK : data.too_long ? ERR_TOO_LARGE : ERR_MEMORY;
 	if (err == ERR_OK) {
 		struct bus_event_parts parts = {.topics = topics,
 						.topic_count = count,

@@ -122,7 +122,7 @@ static void agent_call(struct message *message, const char *verb)
 	buf_put_str(&target, STR("/v1/agents/"));
 	url_encode(&target, agent);
 	buf_format(&target, "/%s", verb);
-	enum err err = buf_err(&body) != ERR_OK ? ERR_TOO_LARGE : buf_err(&target);
+	enum err err = buf_err(&body) == ERR_OK ? buf_err(&target) : body.too_long ? ERR_TOO_LARGE : ERR_MEMORY;
 	if (err != ERR_OK) {
 		socket_answer_error(client, message->ref, err, NULL);
 		socket_operation_free(&call->operation);
