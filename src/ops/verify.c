@@ -11,6 +11,7 @@
 #include "db/backup.h"
 #include "ops/ops.h"
 #include "ops/verify_priv.h"
+#include "social/social.h"
 
 enum { ROWS_LOG = 1000, ROWS_COMPARED = 200, CHECKS_MAX = 32 };
 
@@ -24,6 +25,7 @@ struct verify {
 	struct audit_walk *walk;
 	struct verify_ledger *ledger;
 	struct verify_step step;
+	struct social_trend_check trends;
 	unsigned count, now;
 	struct verify_result results[CHECKS_MAX];
 };
@@ -61,6 +63,7 @@ enum err verify_create(struct db *db, bool at_rest, struct verify **out)
 	for (const struct verify_compare *check = verify_compares; check->name != NULL; check++) {
 		add(verify, check->name, check->text);
 	}
+	add(verify, "trends", "hours of trends against posts");
 	char detail[256];
 	int64_t version;
 	enum err err = db_version(db, "store", &version, detail);
@@ -184,11 +187,28 @@ static enum err compare_step(struct verify *verify, const struct verify_compare 
 	return err;
 }
 
+static enum err trends_step(struct verify *verify, struct verify_result *result, bool *more)
+{
+	struct social_trend_check *check = &verify->trends;
+	enum err err = social_trends_verify_step(verify->db, check);
+	result->rows = check->rows;
+	*more = check->more && !check->bad;
+	if (err == ERR_OK && check->bad) {
+		result->state = VERIFY_BAD;
+		snprintf(result->bad, sizeof(result->bad), "hour %lld, %.100s: its row says %lld, its posts are %lld", (long long)check->hour,
+			 check->topic, (long long)check->said, (long long)check->counted);
+	}
+	return err;
+}
+
 static enum err run(struct verify *verify, struct verify_result *result, bool *more)
 {
 	if (verify->is_old && verify->now > 0) {
 		result->state = VERIFY_LEFT_OUT;
 		return ERR_OK;
+	}
+	if (verify->now == verify->count - 1) {
+		return trends_step(verify, result, more);
 	}
 	switch (verify->now) {
 	case 0: return file_step(verify, result, more);

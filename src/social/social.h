@@ -51,6 +51,17 @@ enum err social_erase_channels(struct erase_step *step, struct db *db) MUST_USE;
 /* On the writer: is there a post of that key that was not deleted? */
 enum err social_post_stands(struct db *db, int64_t post, bool *stands) MUST_USE;
 
+/* ---- for guild verify: any connection of a reader ---- */
+struct social_trend_check {
+	int64_t workspace, hour; /* reached; 0, 0: from the start. hour: since 1970 */
+	int64_t rows;            /* looked at so far */
+	bool more, bad;          /* bad: a topic of that hour */
+	char topic[320];
+	int64_t said, counted;   /* by its row, by the posts */
+};
+/* Compares the next hour's topics with the public posts that name them. */
+enum err social_trends_verify_step(struct db *db, struct social_trend_check *check) MUST_USE;
+
 /* ---- for the bus's doors ---- */
 
 /* May that caller see an event or post with this audience now? */

@@ -31,6 +31,9 @@ DAMAGE = {
     "channel_members": "UPDATE channel SET member_count = 9",
     "memberships": "INSERT INTO channel_member VALUES (99, 1, 1, 1)",
     "message_references": "UPDATE direct_message SET recipient = 4711",
+    "trends": "UPDATE trend SET posts = posts + 1",
+    "trends gone": "DELETE FROM trend",
+    "trends more": "INSERT INTO trend VALUES ((SELECT min(id) FROM workspace), 490000, '#nobody', 1)",
     "log_events": "UPDATE log SET kinds = kinds - 4 WHERE event_type IS NOT NULL",
 }
 
