@@ -16,9 +16,17 @@ def made(path, data):
     data.mkdir(mode=0o700)
     store = sqlite3.connect(data / "guild.db", isolation_level=None)
     store.executescript(text)
+    kept = {name: int.from_bytes(value, "little") for name, value in
+            store.execute("SELECT name, value FROM meta WHERE name IN ('epoch', 'generation')")}
+    newest = store.execute("SELECT max(seq) FROM log").fetchone()[0]
     store.close()
+    if "generation" in kept:
+        (data / "generation").write_text(f"epoch {kept['epoch']}\nnumber {kept['generation']}\nseq {newest}\n")
     said = dict(re.findall(r"^-- (\w+): (\S+)$", text, re.M))
     (data / "admin.token").write_text(said["token"] + "\n")
+    for name, key in re.findall(r"^-- (\w+\.key): (\w+)$", text, re.M):
+        (data / name).write_bytes(bytes.fromhex(key))
+        (data / name).chmod(0o600)
     return said
 
 
@@ -57,7 +65,7 @@ def test_a_store_of_an_earlier_schema(make_server, tmp_path, path):
 
 def test_there_is_a_store_of_each_schema_that_was_left_behind():
     """A new migration brings the store of the schema before it, from the first on that had a program of its own."""
-    assert [int(path.stem) for path in STORES] == [2]
+    assert [int(path.stem) for path in STORES] == [2, 3, 4, 5, 6]
 
 
 def test_a_backup_of_an_earlier_schema_is_restored_and_migrated(make_server, tmp_path):
