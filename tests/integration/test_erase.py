@@ -161,6 +161,18 @@ class TestErase:
         entries = [entry for entry in server.items("/v1/audit?action=erase") if entry["change"]]
         assert {entry["change"]["principal_id"] for entry in entries} == {person.id, other.id}
 
+    def test_what_an_admin_said(self, server):
+        admin, agent = human(server, canary("admin"), "admin"), server.agent("Asks", "supervised")["id"]
+        admin.put("/v1/policy/send_email", {"level": 3, "reason": canary("reason")}).ok(200)
+        asked = server.post(f"/v1/agents/{agent}/enforce", {"action": "send_email", "arguments": {"to": "x"}}).ok(202)
+        admin.post(f"/v1/approvals/{asked['approval_id']}/reject", {"note": canary("note")}).ok(200)
+        admin.post(f"/v1/agents/{agent}/enforce", {"action": "send_email", "arguments": {"to": canary("argument")}}).ok(202)
+        server.post(f"/v1/users/{admin.id}/erase").ok(202)
+        erased(server, admin.id)
+        assert hits(server.data) == []
+        states = [approval["status"] for approval in server.items("/v1/approvals")]
+        assert sorted(states) == ["cancelled", "rejected"]
+
     def test_a_run_under_way_ends_first(self, make_server_with_provider, provider):
         server = make_server_with_provider()
         provider.script({"deltas": [canary("delta")] * 3, "hold_after": 2})
