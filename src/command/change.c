@@ -44,6 +44,7 @@ enum err change_audit(struct change *change, const struct change_what *what)
 		.agent_id = what->agent != 0 ? id_str(&agent) : STR_NONE,
 		.agent_name = what->agent != 0 ? what->agent_name : STR_NONE,
 		.action = str_of(change->command.row->action),
+		.rule_id = change->rule_id,
 		.session_id = what->session != 0 ? id_str(&session) : STR_NONE,
 		.start_us = now_us,
 		.end_us = now_us,

@@ -21,7 +21,8 @@ struct change {
 	struct guild *guild;
 	struct http_request *request; /* NULL: first start, or the server itself acts */
 	struct log_row row;
-	struct str detail, rule_id;   /* of a refusal, when more is to be said than the error; set before finish */
+	struct str detail, rule_id;   /* of a refusal, when more is to be said than the error; set before finish. rule_id set before
+				       * change_audit: what let it pass */
 	int64_t retry_after_ms;
 };
 

@@ -81,6 +81,9 @@ void govern_change(struct change *change, struct govern_refusal *refusal)
 		refusal->reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
 		return;
 	}
+	if (decision.exception != EXCEPTION_NONE) {
+		(void)reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
+	}
 	command->mark = (struct command_mark){command->caller.agent, agent->revision, policy_revision(policy)};
 }
 

@@ -128,11 +128,11 @@ void channel_create_start(struct guild *guild, struct http_request *request, con
 	command->wanted.workspace = request->caller.workspace;
 	command->wanted.id = guild_key(guild, request->loop);
 	command->channel = command->wanted;
+	govern_change(&command->change, &command->refusal);
 	enum err err = audit_begin(command, create_audit_text(command));
 	if (err == ERR_OK) {
 		err = event_begin(command, STR("channel_created"));
 	}
-	govern_change(&command->change, &command->refusal);
 	change_submit(&command->change, err);
 }
 
@@ -223,6 +223,7 @@ static void member_change_start(struct guild *guild, struct http_request *reques
 		return;
 	}
 	command->who = who;
+	govern_change(&command->change, &command->refusal);
 	enum err err = now != NULL ? channel_keep(&request->arena, now, &command->channel) : ERR_NOT_FOUND;
 	if (err == ERR_OK) {
 		struct id_text id = id_format(&guild->id_secret, ID_CHANNEL, channel);
@@ -234,7 +235,6 @@ static void member_change_start(struct guild *guild, struct http_request *reques
 	}
 	err = err == ERR_OK ? event_begin(command, event) : err;
 	err = err == ERR_OK ? about_make(command) : err;
-	govern_change(&command->change, &command->refusal);
 	change_submit(&command->change, err);
 }
 

@@ -68,10 +68,10 @@ void reaction_start(struct guild *guild, struct http_request *request, int64_t p
 	struct id_text id = id_format(&guild->id_secret, ID_POST, post);
 	command->reaction = (struct reaction){post, emoji, actor_of(&request->caller)};
 	command->rule = (struct rate_rule){.limit = -1};
+	govern_change(&command->change, &command->refusal);
 	enum err err = about_make(command, &id);
 	err = err == ERR_OK ? audit_make(command, &id, adds) : err;
 	change_event(&command->change, adds ? STR("reaction_added") : STR("reaction_removed"), STR_NONE, STR_NONE);
-	govern_change(&command->change, &command->refusal);
 	change_submit(&command->change, err);
 }
 

@@ -256,7 +256,10 @@ class TestEmergency:
         assert decision["exception"] == "emergency" and decision["rule_id"] == "emergency:delete:4" and "emergency" in decision["reason"]
         assert may(server, stu, "read")["exception"] is None, "that it may anyway"
         assert enforce(sue, "send_email").ok(202)["decision"]["status_code"] == "approval_required"
-        stu.post("/v1/posts", {"content": "hello"}).status == 429
+        channel = server.post("/v1/channels", {"name": "flood"}).ok(200, 201)["id"]
+        stu.put(f"/v1/channels/{channel}/members/me").ok(200)
+        (joined,) = server.items(f"/v1/audit?limit=100&agent={stu.id}&action=channel_join")
+        assert joined["rule_id"] == "emergency:channel_join:2" and joined["outcome"] == "changed"
         server.post(f"/v1/agents/{stu.id}/pause").ok(200)
         refused(enforce(stu, "delete"), 403, "agent_not_active")
         server.post(f"/v1/agents/{stu.id}/resume").ok(200)
