@@ -139,5 +139,7 @@ enum err decision_err(const struct decision *decision);
 /* The part of a person who is erased: arguments, reasons and notes of approvals. */
 struct erase_step;
 enum err approval_erase(struct erase_step *step, struct db *db) MUST_USE;
+/* Likewise: reasons of changes of the table, of an emergency and the kill switch, which stay in force. */
+enum err policy_erase(struct erase_step *step, struct db *db) MUST_USE;
 
 #endif

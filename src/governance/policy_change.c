@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/timefmt.h"
+#include "command/erase.h"
 #include "governance/approval_priv.h"
 #include "governance/policy_priv.h"
 #include "identity/identity.h"
@@ -462,4 +463,49 @@ static void end_finish(struct command *base)
 	}
 	set->ending = false;
 	arena_fini(&arena);
+}
+
+/* ---- a person who is erased ---- */
+
+/* What they said of what is in force; it stays in force. */
+static enum err state_erase(struct erase_step *step, struct db *db)
+{
+	struct policy_set *set = step->guild->policies;
+	const struct policy *from = policy_writer_get(set, step->workspace);
+	const struct policy_exceptions *e = &from->exceptions;
+	bool declared = e->emergency_by == step->principal && e->emergency_reason.len > 0;
+	bool stopped = e->stopped_by == step->principal && e->stopped_reason.len > 0;
+	struct policy *to;
+	if (!declared && !stopped) {
+		return ERR_OK;
+	}
+	struct policy_draft *draft = mem_alloc(sizeof(*draft));
+	if (draft == NULL) {
+		return ERR_MEMORY;
+	}
+	policy_draft_of(from, draft);
+	draft->revision = policy_revision_next(set);
+	draft->exceptions.emergency_reason = declared ? STR("") : draft->exceptions.emergency_reason;
+	draft->exceptions.stopped_reason = stopped ? STR("") : draft->exceptions.stopped_reason;
+	enum err err = policy_make(draft, &to);
+	mem_free(draft);
+	if (err != ERR_OK) {
+		return err;
+	}
+	err = policy_put(set, to);
+	if (err != ERR_OK) {
+		mem_free(to);
+		return err;
+	}
+	step->rows++;
+	return policy_state_put(db, to);
+}
+
+enum err policy_erase(struct erase_step *step, struct db *db)
+{
+	int64_t erased;
+	enum err err = policy_reasons_erase(db, step->workspace, step->principal, ERASE_ROWS, &erased);
+	step->rows += erased;
+	step->more = err == ERR_OK && erased == ERASE_ROWS;
+	return err == ERR_OK ? state_erase(step, db) : err;
 }

@@ -121,6 +121,8 @@ enum err policy_change_insert(struct db *db, const struct policy_change *change)
 /* Newest first, with version < before; false from fn ends early. */
 typedef bool policy_change_fn(const struct policy_change *change, void *arg);
 enum err policy_changes(struct db *db, int64_t workspace, int64_t before, int64_t limit, policy_change_fn *fn, void *arg) MUST_USE;
+/* Of changes that person made, limit at most. */
+enum err policy_reasons_erase(struct db *db, int64_t workspace, int64_t principal, int64_t limit, int64_t *erased) MUST_USE;
 /* level 0: takes it away. */
 enum err policy_override_put(struct db *db, int64_t workspace, struct str action, int level, int64_t since) MUST_USE;
 enum err policy_state_put(struct db *db, const struct policy *policy) MUST_USE;

@@ -51,6 +51,9 @@ static const struct db_sql sql_states = {
 	"SELECT w.id, p.version, p.hash, p.emergency_since, p.emergency_until, p.emergency_by, p.emergency_reason, p.stopped_since, "
 	"p.stopped_by, p.stopped_reason FROM workspace AS w LEFT JOIN policy_state AS p ON p.workspace = w.id ORDER BY w.id"};
 
+static const struct db_sql sql_reasons_erase = {
+	"UPDATE policy_change SET reason = NULL WHERE workspace = ?1 AND version IN (SELECT version FROM policy_change "
+	"WHERE workspace = ?1 AND changed_by = ?2 AND reason IS NOT NULL ORDER BY version LIMIT ?3)"};
 static const struct db_sql sql_emergencies = {"SELECT workspace FROM policy_state WHERE emergency_until IS NOT NULL ORDER BY emergency_until"};
 
 enum err policy_change_insert(struct db *db, const struct policy_change *change)
@@ -75,6 +78,17 @@ enum err policy_changes(struct db *db, int64_t workspace, int64_t before, int64_
 			break;
 		}
 	}
+	return err;
+}
+
+enum err policy_reasons_erase(struct db *db, int64_t workspace, int64_t principal, int64_t limit, int64_t *erased)
+{
+	struct db_stmt *stmt = db_use(db, &sql_reasons_erase);
+	db_bind_int(stmt, 1, workspace);
+	db_bind_int(stmt, 2, principal);
+	db_bind_int(stmt, 3, limit);
+	enum err err = db_run(stmt);
+	*erased = err == ERR_OK ? db_changes(db) : 0;
 	return err;
 }
 

@@ -39,6 +39,7 @@ static const struct part {
 	{"direct messages", social_erase_messages},
 	{"channels", social_erase_channels},
 	{"approvals", approval_erase},
+	{"policy", policy_erase},
 	{"answers to repeated requests", idempotency_erase},
 	{"the log", erase_log},
 };

@@ -404,6 +404,24 @@ class TestModeOff:
         assert [e["change"]["new"] for e in changes(server, "configure")] == [{"mode": "enforce"}, {"mode": "off"}]
 
 
+def test_reasons_go_with_the_person_who_gave_them(server):
+    """Erased, an admin leaves changes behind, and what is in force, but no words."""
+    word = "CANARYreason"
+    ada = human(server, "Ada", "admin")
+    for i in range(3):
+        put(ada, f"thing_{i}", 3, reason=f"{word} {i}").ok(200)
+    put(server, "thing_0", 4).ok(200)
+    kill_switch(ada, True, word).ok(200)
+    server.post(f"/v1/users/{ada.id}/erase").ok(202)
+    wait_for(lambda: server.get(f"/v1/users/{ada.id}/erase").ok(200)["state"] == "done", "the erasure", timeout=60)
+    assert [r["reason"] for r in server.items("/v1/policy/history")] == [REASON, None, None, None]
+    assert (server.get("/v1/kill-switch").ok(200)["on"], server.get("/v1/kill-switch").body["reason"]) == (True, "")
+    server.restart()
+    assert server.get("/v1/kill-switch").ok(200)["on"] and table(server)[1] == 5
+    for file in server.data.iterdir():
+        assert not file.is_file() or word.encode() not in file.read_bytes(), file
+
+
 class TestOtherDoors:
     def test_command_line(self, server):
         assert "Agents may act" in server.cli("stop-all", "--status").stdout
