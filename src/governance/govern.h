@@ -17,10 +17,10 @@ bool govern_read(struct guild *guild, struct http_request *request, const char *
 enum err govern_ask(struct guild *guild, const struct caller *caller, const char *action, struct arena *arena, struct str *reason,
 	struct str *rule_id) MUST_USE;
 
-/* Before change_submit, and before change_audit, whose entry says what exception let it pass: when an agent acts (caller.role is ROLE_AGENT), decides the command row's action, marks the command so that the writer
- * decides again if agent or policy changed since, and sets row.agent. A refusal turns the command into one that writes the refusal's audit
- * entry and ends with its error: submit it all the same. The command row's deny has to be govern_deny, and its apply has to begin
- * with govern_refused. */
+/* Before change_submit, and before change_audit, whose entry says which exception let it pass: when an agent acts (caller.role is ROLE_AGENT),
+ * decides the command row's action, marks the command so that the writer decides again if agent or policy changed since, and sets row.agent. A
+ * refusal turns the command into one that writes the refusal's audit entry and ends with its error: submit it all the same. The command row's
+ * deny has to be govern_deny, and its apply has to begin with govern_refused. */
 struct govern_refusal {
 	enum err err;     /* ERR_OK: the agent may */
 	struct str reason;
