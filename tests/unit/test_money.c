@@ -1,4 +1,4 @@
-/* test_money.c - the catalogue, the arithmetic of money, and the calendar of time zones. AC-57 is in test_money.py. */
+/* test_money.c - the catalogue, the arithmetic of money, and the calendar of time zones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
