@@ -1,4 +1,4 @@
-/* approval_erase_store.c - what a person who is erased asked for, and said when deciding or changing the action table. */
+/* approval_erase_store.c - what a person who is erased asked for, and said when deciding. */
 #include "command/erase.h"
 #include "governance/approval_priv.h"
 
@@ -8,27 +8,9 @@ static const struct db_sql sql_asked = {
 	"WHERE id > ?1 AND id <= ?2 AND requester = ?3 AND (length(arguments) > 2 OR length(reason) > 0 OR note IS NOT NULL OR status <= 2)"};
 static const struct db_sql sql_noted = {"UPDATE approval SET note = NULL WHERE id > ?1 AND id <= ?2 AND decided_by = ?3 AND note IS NOT NULL"};
 
-/* Few rows, and no index by who made them. */
-static const struct db_sql sql_policy = {"UPDATE policy_change SET reason = NULL WHERE changed_by = ?1 AND reason IS NOT NULL"};
-
-static enum err reasons_erase(struct erase_step *step, struct db *db)
-{
-	struct db_stmt *stmt = db_use(db, &sql_policy);
-	db_bind_int(stmt, 1, step->principal);
-	enum err err = db_run(stmt);
-	step->rows += err == ERR_OK ? db_changes(db) : 0;
-	return err;
-}
-
 enum err approval_erase(struct erase_step *step, struct db *db)
 {
 	int64_t upto;
-	if (step->after == 0) {
-		enum err reasons = reasons_erase(step, db);
-		if (reasons != ERR_OK) {
-			return reasons;
-		}
-	}
 	enum err err = erase_window(step, db, &sql_end, ERASE_ROWS, &upto);
 	if (err != ERR_OK) {
 		return err;
