@@ -1,4 +1,4 @@
-"""Groups R to U and X of docs/acceptance.md: what holds of the social layer and the bus whatever people and agents do, in which order and at
+"""Groups R to X and Z of docs/acceptance.md: what holds of the social layer and the bus whatever people and agents do, in which order and at
 the same time. A small model says what everybody should see; the running server is asked by every door.
 
 One server and one set of people serve all examples: topics, tags and channels of an example have names of their own. That something did
@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +21,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from support.harness import wait_for
+from support import permission, turns
 from support.social import NOBODY, UNLIMITED, agent, hearing, heard, human, ids, subscribe
 from support.society import EMOJI, Model, Society, fresh, plain_texts
 
 LISTENERS = 10
 contents = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=1000)
+
+
+def many(check, test=None):
+    """In make check so many, in make long ten times that, in make test a few."""
+    count = {"check": check, "long": 10 * check}.get(os.environ.get("HYPOTHESIS_PROFILE"), test or check // 20)
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck), deadline=None)
 
 
 def few(examples):
@@ -743,3 +751,150 @@ class TestErrorRecoveryInvariant:
             (come,) = heard([socket], "agent_post")
         assert [m["event"]["data"]["id"] for m in come] == [after["id"]]
         assert ids(person.feed(hashtag=tag)) == [after["id"], *ids(reversed(kept))]
+
+
+class TestPermissionInvariant:
+    def agrees(self, governed, agent, action, wish, off=False):
+        decision = governed.decide(agent, action, wish)
+        said = tuple(decision[name] for name in ("status_code", "allowed", "requires_human_approval", "proceed"))
+        assert said == governed.rules.decide(agent, action, wish, off), (agent, action, wish, decision)
+        assert decision["action_complexity"] == governed.rules.levels[action]
+        return decision
+
+    @given(agent=permission.agents_, action=permission.actions_, wish=st.booleans())
+    @many(1000)
+    def test_invariant_permission_is_rank_against_level(self, governed, agent, action, wish):
+        """AC-157, AC-158, AC-159"""
+        governed.reset()
+        self.agrees(governed, agent, action, wish)
+
+    @given(changes=st.lists(permission.changes_, min_size=1, max_size=3), agent=permission.agents_, action=permission.actions_, wish=st.booleans())
+    @many(1000)
+    def test_invariant_permission_follows_each_change_at_once(self, governed, changes, agent, action, wish):
+        """AC-157, AC-159: maturity, lifecycle, table, emergency, kill switch, whatever came before."""
+        for name, *what in changes:
+            getattr(governed, name)(*what)
+            self.agrees(governed, agent, action, wish)
+
+    @given(agent=permission.agents_, action=permission.actions_, wish=st.booleans())
+    @many(200)
+    def test_invariant_permission_where_the_mode_is_off(self, lax, agent, action, wish):
+        """AC-158"""
+        self.agrees(lax, agent, action, wish, off=True)
+
+    @given(agent=permission.agents_, action=permission.actions_, text=st.text("abc", max_size=3), good=st.booleans())
+    @many(200)
+    def test_invariant_permission_enforced_as_decided(self, governed, agent, action, text, good):
+        """AC-157, AC-159: what needs a human's yes is done after it, once, and after a no never."""
+        governed.reset()
+        server, path = governed.server, f"/v1/agents/{governed.ids[agent]}/enforce"
+        body = {"action": action, "arguments": {"text": text}}
+        status, _, _, proceed = governed.rules.decide(agent, action)
+        first = server.post(path, body)
+        assert first.status == (200 if proceed else 202 if status == "approval_required" else 403), first.text
+        if status == "approval_required":
+            approval = first.body["approval_id"]
+            judge = governed.judge = getattr(governed, "judge", None) or human(server, "Judge", "admin")
+            judge.post(f"/v1/approvals/{approval}/{'approve' if good else 'reject'}", {"note": "a test"}).ok(200)
+            second = server.post(path, {**body, "approval_id": approval})
+            assert (second.status, second.body.get("code")) == ((200, None) if good else (403, "approval_rejected")), second.text
+            if good:
+                assert server.post(path, {**body, "approval_id": approval}).code == "approval_consumed"
+        elif not proceed:
+            assert first.code == permission.CODES[status]
+
+
+class TestAuditTrailInvariant:
+    @given(behaviour=turns.outcomes_, text=plain_texts, stream=st.booleans())
+    @many(1000)
+    def test_invariant_audit_of_every_end(self, scripted, behaviour, text, stream):
+        """AC-161, AC-162, AC-164: the run, its two entries, and that nothing moves it afterwards."""
+        server, provider = scripted
+        asked = {"deltas": [text, text], **behaviour}
+        reply = server.chat("script:" + json.dumps(asked))
+        run = server.execution(reply.body["execution_id"])
+        assert run["duration_ms"] >= 1 and run["end_time"] >= run["started_at"]
+        assert reply.status == 200 or behaviour not in turns.SOUND
+        if reply.status == 200:
+            assert (run["status"], run["error_code"], run["error_message"]) == ("completed", None, None), "AC-161"
+        else:
+            assert run["status"] == "failed" and run["error_message"] and run["error_code"] == reply.code, "AC-162"
+        newest = server.get("/v1/audit?limit=4").ok(200)["items"]
+        end, start = [entry for entry in newest if entry["execution_id"] == run["id"]]
+        assert start["seq"] + 1 == end["seq"]
+        assert (start["outcome"], end["outcome"]) == ("started", run["status"])
+        assert start["time"] <= end["time"] and start["start"] <= end["end"] and end["duration_ms"] == run["duration_ms"]
+        assert end["code"] == run["error_code"] and end["prev_hash"] == start["hash"]
+        if stream:
+            assert server.post(f"/v1/executions/{run['id']}/cancel").status == 409
+            assert server.execution(run["id"]) == run, "AC-164"
+
+    @given(agent=permission.agents_, action=permission.actions_, wish=st.booleans())
+    @many(1000)
+    def test_invariant_audit_result_is_whole(self, governed, agent, action, wish):
+        """AC-163"""
+        decision = governed.decide(agent, action, wish)
+        kinds = {"allowed": bool, "reason": str, "agent_maturity": str, "action_complexity": int, "required_maturity": str,
+                 "requires_human_approval": bool, "confidence": (int, float), "proceed": bool, "rule_id": str, "status_code": str}
+        assert all(isinstance(decision[name], kind) for name, kind in kinds.items())
+        assert 0 <= decision["confidence"] <= 1 and agent in decision["reason"] and f'"{action}"' in decision["reason"]
+        assert ("blocked" in decision["reason"]) is not decision["allowed"]
+
+
+class TestCoordinationInvariant:
+    def test_invariant_coordination_of_turns(self, make_shared_server):
+        """AC-175, AC-176, AC-177, AC-179: limits, priorities, sessions, dependencies and delegates in any order, against a model that says after
+        each step which runs have begun, and how the others ended."""
+        with turns.floor(make_shared_server) as place:
+            machine = type("Machine", (turns.Floor,), {"place": place})
+            run_state_machine_as_test(machine, settings=settings(many(400), stateful_step_count=10))
+
+    @given(stuck=st.lists(st.sampled_from([{"hang": True}, {"hold_after": 1}, {"endless": True, "delay_ms": 20}, {"linger": True, "no_done": True}]),
+                          min_size=1, max_size=3))
+    @many(20, test=2)
+    def test_invariant_coordination_time_ends_what_is_stuck(self, impatient, stuck):
+        """AC-178, AC-181: each asked of the provider once; the next one has its turn."""
+        server, provider, agent = impatient
+        before = len(provider.log())
+        runs = [server.stream("script:" + json.dumps({"deltas": ["a", "b"], **b}), agent=agent) for b in stuck]
+        last = server.stream("after them", agent=agent)
+        for stream in runs:
+            end = stream.collect()[-1]
+            assert end.data["code"] in ("timed_out", "provider_timeout")
+            assert server.execution(stream.headers["x-execution-id"])["status"] == "timed_out"
+        assert last.collect()[-1].data["content"] == "echo: after them"
+        assert len(provider.log()) - before == len(stuck) + 1, "AC-181"
+        provider.release()
+
+    @given(count=st.integers(1, 4))
+    @many(20, test=1)
+    def test_invariant_coordination_approvals_expire(self, hasty, count):
+        """AC-180: by themselves, and nothing can be done with them any more."""
+        server, agent = hasty
+        mark = fresh("expiring")
+        wanted = [server.post(f"/v1/agents/{agent}/enforce", {"action": "send_email", "arguments": {"n": n, "mark": mark}}).ok(202)["approval_id"]
+                  for n in range(count)]
+        for n, approval in enumerate(wanted):
+            wait_for(lambda: server.get(f"/v1/approvals/{approval}").ok(200)["status"] == "expired", "the approval to expire")
+            late = server.post(f"/v1/agents/{agent}/enforce",
+                               {"action": "send_email", "arguments": {"n": n, "mark": mark}, "approval_id": approval})
+            assert late.code == "approval_expired"
+
+    @given(answers=st.lists(st.tuples(st.lists(plain_texts, max_size=4), st.booleans()), min_size=1, max_size=4))
+    @many(200)
+    def test_invariant_coordination_sums_agree(self, scripted, answers):
+        """AC-182: tokens of the runs, of the provider or counted by the delta, and of the server's own sum; messages; durations."""
+        server, _ = scripted
+        before, session, wanted = server.metrics()["guild_tokens_total"], None, 0
+        for deltas, usage in answers:
+            said = {"prompt_tokens": 3, "completion_tokens": 1000 + len(deltas), "total_tokens": 1003 + len(deltas)} if usage else None
+            result = server.chat("script:" + json.dumps({"deltas": deltas, "usage": said}), **({"session_id": session} if session else {})).ok(200)
+            session = result["session_id"]
+            counted = sum(max(1, -(-len(delta) // 4)) for delta in deltas if delta)
+            wanted += counted
+            run = server.execution(result["execution_id"])
+            assert run["tokens"] == result["tokens"]
+            assert (run["tokens"]["out"], run["tokens"]["estimated"]) == ((said["completion_tokens"], False) if usage else (counted, True))
+            assert result["response"] == "".join(deltas) and run["seq_last"] == 2 + len([d for d in deltas if d])
+        assert server.metrics()["guild_tokens_total"] - before == wanted
+        assert server.get(f"/v1/sessions/{session}").ok(200)["message_count"] == 2 * len(answers) == len(server.messages(session))
