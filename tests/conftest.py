@@ -22,6 +22,7 @@ settings.register_profile("test", deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
                                                  HealthCheck.function_scoped_fixture])
 settings.register_profile("check", settings.get_profile("test"), max_examples=300)
+settings.register_profile("long", settings.get_profile("test"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 _servers = []  # that run now; their logs are shown with a failure

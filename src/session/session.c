@@ -14,6 +14,8 @@ struct session_command {
 	struct str agent_name;
 	struct str title; /* the new one, of a title change */
 	bool left;        /* of a deletion: turns are left for another transaction */
+	uint64_t if_match; /* the revision that the change is based on */
+	bool has_match;
 };
 
 static enum err create_apply(struct command *base, struct db *db);
@@ -112,10 +114,36 @@ static void create_finish(struct command *base)
 
 /* ---- title, agent ---- */
 
+/* If-Match: "3", 3 or *. False: the request has been answered. */
+static bool match_read(struct session_command *command)
+{
+	struct http_request *request = command->change.request;
+	struct str text = http_header(request, STR("if-match"));
+	if (text.at == NULL || str_eq(text, STR("*"))) {
+		return true;
+	}
+	if (text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"') {
+		text = str_sub(text, 1, text.len - 2);
+	}
+	command->has_match = str_to_u64(text, &command->if_match);
+	if (!command->has_match) {
+		http_reply_invalid(request, "If-Match", "It has to be the session's revision, as in \"3\".");
+	}
+	return command->has_match;
+}
+
+/* The caller's session, at the revision that he has seen. */
+static enum err session_of_match(struct session_command *command, struct db *db)
+{
+	enum err err = session_of_caller(&command->change.command, db, &command->session);
+	bool moved = err == ERR_OK && command->has_match && (uint64_t)command->session.revision != command->if_match;
+	return moved ? ERR_CONFLICT : err;
+}
+
 void session_title_start(struct guild *guild, struct http_request *request, int64_t session, struct str title)
 {
 	struct session_command *command = change_new(guild, request, &title_row, sizeof(*command));
-	if (command == NULL) {
+	if (command == NULL || !match_read(command)) {
 		return;
 	}
 	command->session.id = session;
@@ -128,7 +156,7 @@ static enum err title_apply(struct command *base, struct db *db)
 {
 	struct session_command *command = (struct session_command *)base;
 	struct session *session = &command->session;
-	enum err err = session_of_caller(base, db, session);
+	enum err err = session_of_match(command, db);
 	if (err != ERR_OK) {
 		return err;
 	}
@@ -143,7 +171,7 @@ void session_agent_start(
 	struct guild *guild, struct http_request *request, int64_t session, int64_t agent, struct str agent_name)
 {
 	struct session_command *command = change_new(guild, request, &agent_row, sizeof(*command));
-	if (command == NULL) {
+	if (command == NULL || !match_read(command)) {
 		return;
 	}
 	command->session.id = session;
@@ -172,7 +200,7 @@ static enum err agent_apply(struct command *base, struct db *db)
 {
 	struct session_command *command = (struct session_command *)base;
 	struct session *session = &command->session;
-	enum err err = session_of_caller(base, db, session);
+	enum err err = session_of_match(command, db);
 	if (err == ERR_OK) {
 		err = agent_audit(command);
 	}
@@ -189,6 +217,13 @@ static enum err agent_apply(struct command *base, struct db *db)
 static void change_finish(struct command *base)
 {
 	struct session_command *command = (struct session_command *)base;
+	if (base->result == ERR_CONFLICT) {
+		struct http_request *request = command->change.request;
+		http_reply_problem(request, &(struct http_problem){.err = ERR_CONFLICT,
+			.detail = STR("The session was changed meanwhile."),
+			.members = arena_format(&request->arena, "\"revision\":%lld", (long long)command->session.revision)});
+		return;
+	}
 	if (!change_refused(&command->change)) {
 		session_reply(command, 200);
 	}

@@ -133,6 +133,35 @@ class TestGovernanceValidation:
         assert refused.status == 403 and "blocked" in refused.body["error"]
         assert provider.log() == [] and server.items("/v1/executions") == []
 
+    def test_an_emergency_skips_maturity_and_is_said(self, server_with_provider):
+        """AC-4"""
+        server = server_with_provider
+        student = server.agent("Stu")["id"]
+        assert server.chat("hello", agent=student).code == "governance_blocked"
+        on = server.post("/v1/emergency", {"minutes": 5, "reason": "the night of the test"}).ok(200)
+        result = server.chat("hello", agent=student).ok(200)
+        assert result["response"] == "echo: hello"
+        check = server.execution(result["execution_id"])["metadata"]["governance_check"]
+        assert check["allowed"] is True and check["exception"] == "emergency"
+        entries = [e for e in audit(server) if e["execution_id"] == result["execution_id"]]
+        assert entries[-1]["decision"]["exception"] == "emergency" and entries[-1]["rule_id"].startswith("emergency:")
+        assert server.get("/healthz").ok(200)["governance"]["emergency"] == on
+        server.post("/v1/emergency", {"minutes": 0, "reason": "over"}).ok(200)
+        assert server.chat("hello", agent=student).code == "governance_blocked"
+
+    def test_governance_off_is_said(self, make_server_with_provider):
+        """AC-5"""
+        server = make_server_with_provider(env={"GUILD_GOVERNANCE_MODE": "off"})
+        student = server.agent("Stu")["id"]
+        result = server.chat("hello", agent=student).ok(200)
+        check = server.execution(result["execution_id"])["metadata"]["governance_check"]
+        assert check["allowed"] is True and check["exception"] == "mode_off"
+        entries = [e for e in audit(server) if e["execution_id"] == result["execution_id"]]
+        assert entries[-1]["decision"]["exception"] == "mode_off"
+        assert server.get("/healthz").ok(200)["governance"]["mode"] == "off"
+        server.post(f"/v1/agents/{student}/pause").ok(200)
+        assert server.chat("hello", agent=student).code == "agent_not_active", "lifecycle stands"
+
 
 class TestLLMStreamingExecution:
     def test_tokens_join_to_the_response(self, server_with_provider, provider):

@@ -314,6 +314,36 @@ class TestDelegation:
         parent.collect()
 
 
+class TestTwoWriters:
+    """Of one row: who is second hears how it stands now, and has changed nothing."""
+
+    @pytest.fixture(scope="class")
+    def session(self, shared_server):
+        return shared_server.post("/v1/sessions", {"title": "first"}).ok(201)
+
+    def writers(self, server, session):
+        agent = server.agent("Written twice", "intern")
+        return [("PATCH", f"/v1/agents/{agent['id']}", {"description": "{}"}), ("PATCH", f"/v1/sessions/{session['id']}", {"title": "{}"}),
+                ("PUT", f"/v1/sessions/{session['id']}/agent", {"agent": agent["id"]})]
+
+    def test_the_second_is_told_the_revision(self, shared_server, session):
+        for method, path, body in self.writers(shared_server, session):
+            thing = shared_server.get(path.removesuffix("/agent")).ok(200)
+            with ThreadPoolExecutor(4) as pool:
+                replies = list(pool.map(lambda n: shared_server.request(
+                    method, path, {k: v.format(n) for k, v in body.items()}, headers={"If-Match": f'"{thing["revision"]}"'}), range(4)))
+            assert sorted(r.status for r in replies) == [200, 409, 409, 409], path
+            now = shared_server.get(path.removesuffix("/agent")).ok(200)
+            assert now["revision"] == thing["revision"] + 1
+            assert {(r.code, r.body["revision"]) for r in replies if r.status == 409} == {("conflict", now["revision"])}
+            assert [r.body for r in replies if r.status == 200] == [now]
+            again = shared_server.request(method, path, body, headers={"If-Match": str(now["revision"])})
+            assert again.status == 200 and again.body["revision"] == now["revision"] + 1
+            wrong = shared_server.request(method, path, body, headers={"If-Match": "new"})
+            assert wrong.status == 422 and wrong.body["errors"][0]["pointer"] == "If-Match"
+            assert shared_server.request(method, path, body, headers={"If-Match": "*"}).status == 200
+
+
 class TestOtherDoors:
     def test_command_line(self, server_with_provider, provider):
         server = server_with_provider
