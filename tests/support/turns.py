@@ -251,6 +251,7 @@ class Place:
                     self.take(message)
             if enough(self.now):
                 return
+            time.sleep(0.005)  # a socket may say so much in a second
         raise AssertionError({run: (status, self.now.get(run, "queued")) for run, status in wanted.items()})
 
     def check_over(self, runs):
