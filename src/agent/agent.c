@@ -39,8 +39,6 @@ static void first_finish(struct command *command);
 const struct command_row agent_create_row = {"agent_create", "create", create_apply, NULL, edit_finish};
 const struct command_row agent_update_row = {"agent_update", "update", update_apply, NULL, edit_finish};
 const struct command_row agent_lifecycle_row = {"agent_lifecycle", "configure", update_apply, NULL, edit_finish};
-const struct command_row agent_promote_row = {"agent_promote", "grant", update_apply, NULL, edit_finish};
-const struct command_row agent_demote_row = {"agent_demote", "revoke", update_apply, NULL, edit_finish};
 static const struct command_row token_row = {"agent_token_create", "grant", token_apply, NULL, token_finish};
 static const struct command_row first_row = {"agent_first_start", "create", first_apply, NULL, first_finish};
 
@@ -219,10 +217,6 @@ static enum err change_text(struct arena *arena, const struct agent_edit *edit, 
 	} else {
 		json_null(&json);
 	}
-	if (edit->reason.at != NULL) {
-		json_put_bool(&json, STR("override"), true);
-		json_put_str(&json, STR("reason"), edit->reason);
-	}
 	json_object_end(&json);
 	return copied(arena, &text, out);
 }
@@ -355,9 +349,6 @@ static enum err update_apply(struct command *command, struct db *db)
 	}
 	/* Confidence moves without a new revision: the record this edit began with may be behind. */
 	to->confidence_e4 = now->confidence_e4;
-	if (update->edit.lift && to->confidence_e4 < maturity_lift_e4(to->maturity)) {
-		to->confidence_e4 = maturity_lift_e4(to->maturity);
-	}
 	to->updated_at_us = command_now_us(command);
 	enum err err = agent_row_update(db, to);
 	if (err == ERR_OK) {

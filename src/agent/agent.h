@@ -56,13 +56,20 @@ int64_t registry_archived(const struct registry *registry);
  * with maturity). *demoted says whether; system agents are never demoted. */
 enum err agent_confidence_move(struct registry *registry, struct db *db, int64_t agent, int delta_e4, int64_t now_us, bool *demoted) MUST_USE;
 
+/* In apply: gives it another level. Upwards confidence is lifted to the level's least; evidence of the next one begins anew. now: as
+ * registry_writer_get has it. */
+enum err agent_level_set(struct guild *guild, struct db *db, const struct agent *now, enum maturity to, int64_t now_us) MUST_USE;
+/* What the event agent_changed says, and to whom; texts in arena. */
+enum err agent_event_texts(struct guild *guild, struct arena *arena, const struct agent *agent, struct str *data, struct str *topics) MUST_USE;
+
 /* How a run went for its agent: AGENT_SUCCEEDED_E4, AGENT_FAILED_E4 (by its own fault). */
 struct agent_outcome {
 	int64_t agent, execution; /* execution 0: none */
 	int delta_e4;
 };
 enum { AGENT_SUCCEEDED_E4 = 100, AGENT_FAILED_E4 = -200 };
-/* In apply, after the command's own log row: moves confidence. A demotion gets a log row of its own, audit entry and event agent_changed. */
+/* In apply, after the command's own log row: moves confidence. A demotion gets a log row of its own, audit entry and event agent_changed; a
+ * system agent that falls below its level's floor the same, on the topic alerts too. */
 enum err agent_outcome_apply(struct command *command, struct guild *guild, struct db *db, const struct agent_outcome *outcome) MUST_USE;
 
 /* The part of a person who is erased: agents they own. */
@@ -77,7 +84,7 @@ enum err agent_first_start(struct registry *registry, struct guild *guild) MUST_
 /* The wire object; private fields (system_prompt, configuration) are null unless may_see_private. */
 void agent_json(struct guild *guild, const struct agent *agent, bool may_see_private, struct json_out *out);
 
-/* /v1/agents ... create, list, get, patch, pause, resume, stop, archive, promote, demote, tokens */
+/* /v1/agents ... create, list, get, patch, pause, resume, stop, archive, tokens */
 extern const struct http_route agent_routes[];
 /* /v1/workspaces */
 extern const struct http_route workspace_routes[];

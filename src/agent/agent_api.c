@@ -43,10 +43,6 @@ static const struct http_member cancel_query[] = {
 	{"cancel", HTTP_BOOL, false, 0, 0, NULL, "true: its runs are cancelled too"},
 	{.name = NULL},
 };
-static const struct http_member reason_members[] = {
-	{"reason", HTTP_STRING, true, 1, 1000, NULL, "why; kept in the audit log"},
-	{.name = NULL},
-};
 static const struct http_member token_members[] = {TOKEN_MEMBERS, {.name = NULL}};
 
 static bool may_change(const struct http_request *request, const struct agent *agent)
@@ -296,51 +292,6 @@ static void handle_archive(struct http_request *request, void *ctx)
 	archive_try(request, ctx, 0);
 }
 
-/* One level up (by = 1) or down (-1). The level is fixed by the first try: a second request must not become a second step. */
-static void level_change(struct http_request *request, struct guild *guild, int by, const struct agent_edit *base)
-{
-	const struct agent *agent = path_agent(guild, request);
-	if (agent == NULL) {
-		return;
-	}
-	struct str reason;
-	if (!http_body_str(request, "reason", &reason) || str_trim(reason).len == 0) {
-		http_reply_invalid(request, "/reason", "A reason is needed.");
-		return;
-	}
-	int level = (int)agent->maturity + by;
-	if (level < MATURITY_STUDENT || level > MATURITY_AUTONOMOUS) {
-		http_reply_error(
-			request, ERR_CONFLICT, by > 0 ? "The agent is autonomous already." : "The agent is a student already.");
-		return;
-	}
-	struct agent_edit edit = *base;
-	edit.from = agent;
-	edit.to = *agent;
-	edit.to.maturity = (enum maturity)level;
-	edit.lift = by > 0;
-	edit.reason = str_trim(reason);
-	edit.reply_status = 200;
-	agent_edit_start(guild, request, by > 0 ? &agent_promote_row : &agent_demote_row, &edit);
-}
-
-static void level_again(struct http_request *request, void *ctx, unsigned tries)
-{
-	(void)ctx;
-	(void)tries;
-	http_reply_error(request, ERR_CONFLICT, "The agent was changed meanwhile.");
-}
-
-static void handle_promote(struct http_request *request, void *ctx)
-{
-	level_change(request, ctx, 1, &(struct agent_edit){.again = level_again});
-}
-
-static void handle_demote(struct http_request *request, void *ctx)
-{
-	level_change(request, ctx, -1, &(struct agent_edit){.again = level_again});
-}
-
 static void handle_token(struct http_request *request, void *ctx)
 {
 	const struct agent *agent = path_agent_to_change(ctx, request);
@@ -375,10 +326,6 @@ const struct http_route agent_routes[] = {
 		handle_stop},
 	{HTTP1_POST, "/v1/agents/{id}/archive", ROLE_MEMBER, SCOPE_AGENTS_WRITE, 0, "configure", "Archives an agent for good.", NULL, cancel_query,
 		"agent", 200, handle_archive},
-	{HTTP1_POST, "/v1/agents/{id}/promote", ROLE_ADMIN, SCOPE_ADMIN, 0, "grant",
-		"Promotes an agent by one level, as an admin's override.", reason_members, NULL, "agent", 200, handle_promote},
-	{HTTP1_POST, "/v1/agents/{id}/demote", ROLE_ADMIN, SCOPE_ADMIN, 0, "revoke", "Demotes an agent by one level.", reason_members,
-		NULL, "agent", 200, handle_demote},
 	{HTTP1_POST, "/v1/agents/{id}/tokens", ROLE_MEMBER, SCOPE_WHOLE, HTTP_BODY_OPTIONAL, "grant",
 		"Makes a token for an external agent; it is shown once.", token_members, NULL, "token", 201, handle_token},
 	{.path = NULL},

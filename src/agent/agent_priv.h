@@ -25,10 +25,6 @@ bool registry_writer_handle_taken(struct registry *registry, int64_t workspace, 
 /* In one block with its texts, for mem_free. NULL without memory. */
 struct agent *agent_copy(const struct agent *from);
 
-/* agent.c: what the event agent_changed says, and to whom; texts in arena. */
-enum err agent_event_texts(
-	struct guild *guild, struct arena *arena, const struct agent *agent, struct str *data, struct str *topics) MUST_USE;
-
 /* agent_store.c */
 enum err agent_row_insert(struct db *db, const struct agent *agent) MUST_USE;
 enum err agent_row_update(struct db *db, const struct agent *agent) MUST_USE;
@@ -50,9 +46,7 @@ struct agent_edit {
 	struct agent to;
 	bool handle_given; /* of a new one; else to.handle is made from the name */
 	bool if_match;     /* the client named the revision: another one is a conflict */
-	struct str reason; /* of a promotion or demotion; at NULL: none */
 	bool cancel;       /* its runs end, waiting ones too */
-	bool lift;         /* confidence is lifted to the level's least */
 	int reply_status;
 	void (*again)(struct http_request *request, void *ctx, unsigned tries); /* begins anew on the newest record */
 	unsigned tries;
@@ -64,8 +58,7 @@ bool agent_handle_valid(struct str handle);
 /* A handle from a name, with "-<number>" for number > 1; made in arena. */
 struct str agent_handle_make(struct arena *arena, struct str name, unsigned number);
 
-extern const struct command_row agent_create_row, agent_update_row, agent_lifecycle_row, agent_promote_row,
-	agent_demote_row;
+extern const struct command_row agent_create_row, agent_update_row, agent_lifecycle_row;
 
 /* agent_input.c: bodies into records. False: the request has been answered. */
 bool agent_input_create(struct guild *guild, struct http_request *request, struct agent_edit *edit);

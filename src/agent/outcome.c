@@ -1,9 +1,10 @@
-/* outcome.c - what the end of a run does to its agent's confidence, and to its maturity. */
+/* outcome.c - what the end of a run, or feedback, does to its agent's confidence, and to its maturity. */
 #include "agent/agent_priv.h"
+#include "agent/tally.h"
 
-
-/* Not before the rows are changed does anybody know whether there is something to say: for a demotion, which is rare, the texts are made here. */
-static enum err demotion_log(
+/* Not before the rows are changed does anybody know whether there is something to say: for what is rare the texts are made here. A demotion, or
+ * of a system agent, which is not demoted, an alert. */
+static enum err fall_log(
 	struct command *command, struct guild *guild, struct db *db, const struct agent *was, const struct agent_outcome *outcome)
 {
 	const struct agent *now = registry_writer_get(guild->registry, was->id);
@@ -26,13 +27,17 @@ static enum err demotion_log(
 		.end_us = now_us,
 		.outcome = OUTCOME_CHANGED,
 		.change = arena_format(command->arena,
-			"{\"cause\":\"confidence\",\"new\":{\"confidence_e4\":%d,\"maturity\":\"%.*s\"},"
+			"{%s\"cause\":\"confidence\",\"new\":{\"confidence_e4\":%d,\"maturity\":\"%.*s\"},"
 			"\"old\":{\"confidence_e4\":%d,\"maturity\":\"%.*s\"}}",
-			now->confidence_e4, STR_FMT(maturity_word(now->maturity)), was->confidence_e4,
+			now->is_system ? "\"alert\":true," : "", now->confidence_e4, STR_FMT(maturity_word(now->maturity)), was->confidence_e4,
 			STR_FMT(maturity_word(was->maturity)))};
 	enum err err = entry.change.at != NULL ? audit_entry_put(command->arena, &entry, &row.entry) : ERR_LIMIT;
 	if (err == ERR_OK) {
 		err = agent_event_texts(guild, command->arena, now, &row.event_data, &row.topics);
+	}
+	if (err == ERR_OK && now->is_system) {
+		row.topics = arena_format(command->arena, "%.*s alerts", STR_FMT(row.topics));
+		err = row.topics.at != NULL ? ERR_OK : ERR_LIMIT;
 	}
 	return err == ERR_OK ? command_log(command, db, &row) : err;
 }
@@ -41,11 +46,31 @@ enum err agent_outcome_apply(
 	struct command *command, struct guild *guild, struct db *db, const struct agent_outcome *outcome)
 {
 	const struct agent *was = registry_writer_get(guild->registry, outcome->agent);
+	int64_t now_us = command_now_us(command);
 	bool demoted = false;
 	if (was == NULL) {
 		return ERR_AGENT_NOT_FOUND;
 	}
-	enum err err = agent_confidence_move(
-		guild->registry, db, outcome->agent, outcome->delta_e4, command_now_us(command), &demoted);
-	return err == ERR_OK && demoted ? demotion_log(command, guild, db, was, outcome) : err;
+	enum err err = agent_confidence_move(guild->registry, db, outcome->agent, outcome->delta_e4, now_us, &demoted);
+	if (err == ERR_OK && demoted) {
+		err = tally_restart(guild->tallies, was->workspace, was->id, now_us);
+	}
+	const struct agent *now = registry_writer_get(guild->registry, outcome->agent);
+	int floor_e4 = maturity_floor_e4(was->maturity);
+	bool fell = was->is_system && was->confidence_e4 >= floor_e4 && now->confidence_e4 < floor_e4;
+	return err == ERR_OK && (demoted || fell) ? fall_log(command, guild, db, was, outcome) : err;
+}
+
+enum err agent_level_set(struct guild *guild, struct db *db, const struct agent *now, enum maturity to, int64_t now_us)
+{
+	struct agent next = *now;
+	next.maturity = to;
+	next.revision++;
+	next.updated_at_us = now_us;
+	if (to > now->maturity && next.confidence_e4 < maturity_lift_e4(to)) {
+		next.confidence_e4 = maturity_lift_e4(to);
+	}
+	enum err err = agent_row_confidence(db, &next);
+	err = err == ERR_OK ? registry_put(guild->registry, &next) : err;
+	return err == ERR_OK ? tally_restart(guild->tallies, now->workspace, now->id, now_us) : err;
 }

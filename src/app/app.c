@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/tally.h"
 #include "app/app_priv.h"
 #include "audit/notary.h"
 #include "base/check.h"
@@ -22,6 +23,7 @@
 #include "execution/external.h"
 #include "governance/govern.h"
 #include "governance/ledger.h"
+#include "growth/growth.h"
 #include "http/client.h"
 #include "identity/identity.h"
 #include "identity/key.h"
@@ -33,8 +35,7 @@
 #define DEFAULT_BASE_URL "https://api.openai.com/v1"
 
 static const struct http_route *const route_tables[] = {execution_routes, agent_routes, workspace_routes, governance_routes, policy_routes,
-							 approval_routes, money_routes,
-							 identity_routes,
+							 approval_routes, money_routes, growth_routes, feedback_routes, identity_routes,
 							 key_routes,	   session_routes, social_rate_routes, social_post_routes,
 							 social_channel_routes, social_reaction_routes, social_message_routes,
 							 social_feed_routes,
@@ -245,6 +246,7 @@ static enum err step_store(struct guild *guild, char *detail)
 	enum err err = identity_create(guild->env, guild->snap, &guild->identity);
 	err = err == ERR_OK ? registry_create(guild->env, guild->snap, &guild->registry) : err;
 	err = err == ERR_OK ? step_policy(guild) : err;
+	err = err == ERR_OK ? tally_table_create(&guild->tallies) : err;
 	err = err == ERR_OK ? approval_create(guild, config_number(guild->config, CONFIG_governance_approval_ttl), &guild->approvals) : err;
 	err = err == ERR_OK ? step_quota(guild) : err;
 	err = err == ERR_OK ? admit_create(guild, &guild->admission) : err;
@@ -255,12 +257,13 @@ static enum err step_store(struct guild *guild, char *detail)
 		return err;
 	}
 	identity_quota_set(guild->identity, guild->quota);
-	struct command_overlay overlays[6 + SOCIAL_OVERLAYS + LEDGER_OVERLAYS + 1] = {
+	struct command_overlay overlays[7 + SOCIAL_OVERLAYS + LEDGER_OVERLAYS + 1] = {
 		admit_overlay(guild->admission),
 		identity_overlay(guild->identity), registry_overlay(guild->registry), quota_overlay(guild->quota), policy_set_overlay(guild->policies),
+		tally_overlay(guild->tallies),
 		{.ctx = guild, .mark = notary_mark, .undo_to = notary_undo_to, .committed = notary_committed}};
-	social_overlays(guild->social, &overlays[6]);
-	ledger_overlays(guild->ledger, &overlays[6 + SOCIAL_OVERLAYS]);
+	social_overlays(guild->social, &overlays[7]);
+	ledger_overlays(guild->ledger, &overlays[7 + SOCIAL_OVERLAYS]);
 	struct command_options commands = {.env = guild->env,
 					   .id_secret = &guild->id_secret,
 					   .epoch = &guild->epoch,
@@ -269,6 +272,7 @@ static enum err step_store(struct guild *guild, char *detail)
 					   .loop_count = guild->loop_count,
 					   .overlays = overlays,
 					   .recheck = govern_recheck,
+					   .decided = govern_decided,
 					   .recheck_ctx = guild};
 	err = command_runner_create(&commands, &guild->commands);
 	if (err == ERR_OK) {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/tally.h"
 #include "app/app_priv.h"
 #include "audit/notary.h"
 #include "base/log.h"
@@ -251,6 +252,7 @@ void app_destroy(struct guild **guild_at)
 	approval_destroy(&guild->approvals);
 	policy_set_destroy(&guild->policies);
 	social_destroy(&guild->social);
+	tally_table_destroy(&guild->tallies);
 	registry_destroy(&guild->registry);
 	identity_destroy(&guild->identity);
 	for (unsigned i = 0; i < guild->loop_count; i++) {

@@ -34,8 +34,7 @@ static int put_model(struct cli *cli, struct json_out *out)
 	return CLI_OK;
 }
 
-/* One line about an agent after it was made or changed. */
-static void print_agent(struct cli *cli, const char *what, struct json agent)
+void cli_print_agent(struct cli *cli, const char *what, struct json agent)
 {
 	struct str name = cli_text(cli, cli_member(agent, "name"));
 	struct str handle = cli_text(cli, cli_member(agent, "handle"));
@@ -76,9 +75,9 @@ int cli_run_agent_add(struct cli *cli)
 	if (cli->json) {
 		return cli_print_json(cli, reply.text);
 	}
-	print_agent(cli, "Made", reply.root);
+	cli_print_agent(cli, "Made", reply.root);
 	if (str_eq(cli_text(cli, cli_member(reply.root, "maturity")), STR("student"))) {
-		printf("A student may not chat yet; `guild agent promote %.*s --reason TEXT` makes it an intern.\n",
+		printf("A student may not chat yet; `guild agent promote %.*s --override --reason TEXT` makes it an intern.\n",
 		       STR_FMT(cli_text(cli, cli_member(reply.root, "handle"))));
 	}
 	return cli_out_flush();
@@ -110,36 +109,18 @@ int cli_run_agent_show(struct cli *cli)
 
 int cli_run_agent_change(struct cli *cli)
 {
-	const char *verb = cli->verb->name;
-	bool has_reason = strcmp(verb, "promote") == 0 || strcmp(verb, "demote") == 0;
-	const char *reason = has_reason ? cli_option(cli, "reason") : NULL;
-	const char *cancel = !has_reason && cli_switch(cli, "cancel") ? "?cancel=true" : "";
-	struct json_out out;
-	struct buf body;
+	const char *cancel = cli_switch(cli, "cancel") ? "?cancel=true" : "";
 	struct cli_reply reply;
-	int code;
+	struct str path = cli_path(cli, "/v1/agents", cli->operands[0], arena_format(&cli->arena, "/%s%s", cli->verb->name, cancel).at);
+	int code = cli_connect(cli);
 
-	if (has_reason && (!reason || !*reason)) {
-		return cli_fail(CLI_USAGE, "--reason is missing: it is kept in the audit log");
-	}
-	buf_init(&body, BODY_BYTES);
-	if (has_reason) {
-		json_begin(&out, &body);
-		json_object(&out);
-		json_put_str(&out, STR("reason"), str_of(reason));
-		json_object_end(&out);
-	}
-	code = cli_connect(cli);
-	code = code ? code
-		    : cli_request(cli, "POST", cli_path(cli, "/v1/agents", cli->operands[0], arena_format(&cli->arena, "/%s%s", verb, cancel).at),
-				  has_reason ? buf_str(&body) : STR_NONE, &reply);
-	buf_fini(&body);
+	code = code ? code : cli_request(cli, "POST", path, STR_NONE, &reply);
 	if (code) {
 		return code;
 	}
 	if (cli->json) {
 		return cli_print_json(cli, reply.text);
 	}
-	print_agent(cli, "Now", reply.root);
+	cli_print_agent(cli, "Now", reply.root);
 	return cli_out_flush();
 }

@@ -95,7 +95,15 @@ int cli_run_status(struct cli *cli);
 int cli_run_agent_add(struct cli *cli);
 int cli_run_agent_list(struct cli *cli);
 int cli_run_agent_show(struct cli *cli);
-int cli_run_agent_change(struct cli *cli); /* promote demote pause resume stop archive: the verb's name says which */
+int cli_run_agent_change(struct cli *cli); /* pause resume stop archive: the verb's name says which */
+int cli_run_agent_level(struct cli *cli); /* promote demote */
+int cli_run_agent_readiness(struct cli *cli);
+int cli_run_agent_reputation(struct cli *cli);
+int cli_run_feedback_give(struct cli *cli);
+int cli_run_feedback_list(struct cli *cli);
+int cli_run_feedback_decide(struct cli *cli); /* accept reject */
+/* One line about an agent after it was made or changed. */
+void cli_print_agent(struct cli *cli, const char *what, struct json agent);
 int cli_run_approve_list(struct cli *cli);
 int cli_run_approve_show(struct cli *cli);
 int cli_run_approve_decide(struct cli *cli); /* yes no: the verb's name says which */

@@ -55,6 +55,36 @@ static const struct cli_option reason_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct cli_option promote_options[] = {
+	{"override", NULL, "though it is not ready; needs --reason"},
+	{"reason", "TEXT", "why; kept in the audit log"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option demote_options[] = {
+	{"reason", "TEXT", "why; kept in the audit log"},
+	{"incident", NULL, "something has happened: the audit log says so"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option feedback_give_options[] = {
+	{"thumbs", "WORD", "up or down"},
+	{"rating", "N", "1 (bad) to 5 (good)"},
+	{"correction", "TEXT", "what would have been right"},
+	{"execution", "ID", "of this run"},
+	{"post", "ID", "of this post or reply"},
+	{NULL, NULL, NULL},
+};
+
+static const struct cli_option feedback_list_options[] = {
+	{"agent", "AGENT", "only of this agent"},
+	{"status", "WORD", "pending (default), accepted or rejected"},
+	{"all", NULL, "in any state"},
+	{"limit", "N", "at most N rows (default 50)"},
+	{"cursor", "CURSOR", "next_cursor of the page before, for --json"},
+	{NULL, NULL, NULL},
+};
+
 static const struct cli_option approve_list_options[] = {
 	{"agent", "AGENT", "only of this agent"},
 	{"status", "WORD", "pending (default), approved, consumed, rejected, expired or cancelled"},
@@ -97,7 +127,7 @@ static const struct cli_option spend_options[] = {
 };
 
 static const struct cli_option note_options[] = {
-	{"note", "TEXT", "said to whoever waits, and kept"},
+	{"note", "TEXT", "kept, and said to whoever waits"},
 	{NULL, NULL, NULL},
 };
 
@@ -300,14 +330,21 @@ const struct cli_verb cli_verbs[] = {
 	 "New agents are students, who may not chat, unless an admin says otherwise.", cli_run_agent_add},
 	{"agent", "list", "", 0, 0, CLI_CLIENT, list_options, "list agents", NULL, cli_run_agent_list},
 	{"agent", "show", "AGENT", 1, 1, CLI_CLIENT, NULL, "everything about one", NULL, cli_run_agent_show},
-	{"agent", "promote", "AGENT", 1, 1, CLI_CLIENT, reason_options, "raise its maturity by one level; needs --reason", NULL,
-	 cli_run_agent_change},
-	{"agent", "demote", "AGENT", 1, 1, CLI_CLIENT, reason_options, "lower its maturity by one level; needs --reason", NULL,
-	 cli_run_agent_change},
+	{"agent", "readiness", "AGENT", 1, 1, CLI_CLIENT, NULL, "how far it is from the next level", NULL, cli_run_agent_readiness},
+	{"agent", "promote", "AGENT", 1, 1, CLI_CLIENT, promote_options, "raise its maturity by one level",
+	 "On the evidence that `guild agent readiness` shows, or over it.", cli_run_agent_level},
+	{"agent", "demote", "AGENT", 1, 1, CLI_CLIENT, demote_options, "lower its maturity by one level; needs --reason", NULL,
+	 cli_run_agent_level},
+	{"agent", "reputation", "AGENT", 1, 1, CLI_CLIENT, NULL, "what others make of its posts", NULL, cli_run_agent_reputation},
 	{"agent", "pause", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "let it do nothing until resumed", NULL, cli_run_agent_change},
 	{"agent", "resume", "AGENT", 1, 1, CLI_CLIENT, NULL, "let it go on", NULL, cli_run_agent_change},
 	{"agent", "stop", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "stop it", NULL, cli_run_agent_change},
 	{"agent", "archive", "AGENT", 1, 1, CLI_CLIENT, cancel_options, "put it away for good", NULL, cli_run_agent_change},
+	{"feedback", "give", "AGENT", 1, 1, CLI_CLIENT, feedback_give_options, "say how good an agent, a run or a post of it was", NULL,
+	 cli_run_feedback_give},
+	{"feedback", "list", "", 0, 0, CLI_CLIENT, feedback_list_options, "what waits for a review", NULL, cli_run_feedback_list},
+	{"feedback", "accept", "ID", 1, 1, CLI_CLIENT, note_options, "let it count", NULL, cli_run_feedback_decide},
+	{"feedback", "reject", "ID", 1, 1, CLI_CLIENT, note_options, "let it not count", NULL, cli_run_feedback_decide},
 	{"approve", "list", "", 0, 0, CLI_CLIENT, approve_list_options, "what waits for a human", NULL, cli_run_approve_list},
 	{"approve", "show", "ID", 1, 1, CLI_CLIENT, NULL, "everything about one, its exact arguments too", NULL, cli_run_approve_show},
 	{"approve", "yes", "ID", 1, 1, CLI_CLIENT, note_options, "let the agent do exactly this, once", NULL, cli_run_approve_decide},

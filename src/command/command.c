@@ -295,6 +295,10 @@ static enum err row_apply(struct command *command, struct db *db)
 	struct command_runner *runner = command->runner;
 	if (command->mark.agent != 0 && runner->options.recheck != NULL) {
 		enum err denied = runner->options.recheck(runner->options.recheck_ctx, command);
+		enum err err = runner->options.decided != NULL ? runner->options.decided(runner->options.recheck_ctx, command, denied) : ERR_OK;
+		if (err != ERR_OK) {
+			return err;
+		}
 		if (denied != ERR_OK) {
 			command->result = denied;
 			return command->row->deny(command, db, denied);

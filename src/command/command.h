@@ -89,7 +89,9 @@ struct command_options {
 	const struct command_overlay *overlays; /* ctx == NULL ends the list */
 	/* Is what the mark was decided on still so? Writer's thread. ERR_OK, or decides again: the refusal's error. */
 	enum err (*recheck)(void *ctx, const struct command *command);
-	void *recheck_ctx;
+	/* After recheck, with what it said: counts what an agent's action was decided to be. Its error ends the command. NULL: nothing. */
+	enum err (*decided)(void *ctx, const struct command *command, enum err denied);
+	void *recheck_ctx;              /* of both */
 };
 
 enum err command_runner_create(const struct command_options *options, struct command_runner **out) MUST_USE;

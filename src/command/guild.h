@@ -17,6 +17,7 @@
 
 struct identity;
 struct registry;
+struct tally_table;
 struct policy_set;
 struct approvals;
 struct quota;
@@ -87,6 +88,7 @@ struct guild {
 	struct audit_notary *notary;         /* NULL: nobody signs */
 	struct identity *identity;
 	struct registry *registry;
+	struct tally_table *tallies;         /* NULL: nothing is counted of agents */
 	struct policy_set *policies;
 	struct approvals *approvals;
 	struct quota *quota;                 /* NULL: there are none */

@@ -289,6 +289,7 @@ static void cancel_at_owner(struct loop_note *note, struct loop *loop)
 	    (execution->caller.principal == request->caller.principal || caller_is_admin(&request->caller))) {
 		bool over = execution->state > STATE_REMEMBER || execution->settling;
 		request->result = over ? ERR_CONFLICT : ERR_OK;
+		execution->human_cancel = execution->human_cancel || (!over && !execution->cancel_wanted && request->caller.role != ROLE_AGENT);
 		flow_stop(execution, ERR_CANCELLED, "cancelled by its user", false);
 	}
 	request->note.run = cancel_at_home;

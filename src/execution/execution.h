@@ -163,6 +163,9 @@ struct execution_again {
 };
 enum err execution_again_start(struct guild *guild, struct loop *loop, struct execution_again *again) MUST_USE;
 
+/* On the writer or a reader: whose run that is, when the caller may see it. ERR_NOT_FOUND. */
+enum err execution_agent(struct db *db, const struct caller *caller, int64_t execution, int64_t *agent) MUST_USE;
+
 /* The run result of api.md, success and failure alike, as one JSON object. */
 void chat_result_json(const struct chat_result *result, struct json_out *out);
 /* Its members alone, inside an object that is open. */

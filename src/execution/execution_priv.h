@@ -151,6 +151,7 @@ struct execution {
 	bool cancel_wanted, cancel_rollback, promoted, was_queued, settling, truncated, has_usage;
 	bool postponed;
 	bool own_fault;              /* the agent's own program said that it failed */
+	bool human_cancel;           /* a human said stop: evidence against the agent */
 	int64_t wait_us;             /* for the connection of an external agent */
 	bool abandoned;              /* its provider did not say done when it was told to stop */
 	struct settle_command *settle; /* tx2, made once and tried until it is on disk */
@@ -224,7 +225,7 @@ struct settle_input {
 	int64_t id, session, agent, workspace, owner;
 	enum err err;
 	int status;
-	bool rollback, own_fault, was_queued; /* was_queued: it may not have had its turn */
+	bool rollback, own_fault, human_cancel, was_queued; /* was_queued: it may not have had its turn */
 	bool hold_queue;          /* the server stops: the next one keeps waiting */
 	struct str answer, delta_lens, error_message, finish_reason, provider, model;
 	int64_t duration_ms, tokens_in, tokens_out, epoch, seq_last;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/metric.h"
 #include "execution/admit_priv.h"
+#include "governance/govern.h"
 #include "wire/json.h"
 
 struct record_command {
@@ -416,7 +417,9 @@ enum err record_refusal_submit(struct execution *execution)
 static enum err refusal_apply(struct command *command, struct db *db)
 {
 	struct record_command *record = (struct record_command *)command;
-	return command_log(command, db, &record->row);
+	struct execution *execution = record->execution;
+	enum err err = govern_count(execution->guild, execution->agent_id, command_now_us(command), decision_err(&execution->decision));
+	return err == ERR_OK ? command_log(command, db, &record->row) : err;
 }
 
 /* A refusal that cannot be audited is still a refusal; the fault is what the caller is told then. */

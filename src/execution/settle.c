@@ -1,4 +1,5 @@
 /* settle.c - tx2: the end of a run, the same for a normal end and for what a dead process left. */
+#include "agent/tally.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -163,6 +164,10 @@ enum err settle_apply(struct command *command, struct db *db, const struct settl
 	err = command_log(command, db, &row);
 	err = err == ERR_OK ? ledger_add(guild->ledger, &entry) : err;
 	err = err == ERR_OK ? ledger_alert(guild->ledger, command, db, &entry) : err;
+	if (err == ERR_OK) {
+		struct tally tally = {.runs = 1, .successes = completed && input->session != 0, .cancels = input->human_cancel};
+		err = tally_add(guild->tallies, input->workspace, input->agent, now_us, &tally);
+	}
 	if (err == ERR_OK && (completed || input->own_fault)) {
 		struct agent_outcome outcome = {
 			.agent = input->agent, .execution = input->id, .delta_e4 = completed ? AGENT_SUCCEEDED_E4 : AGENT_FAILED_E4};
@@ -253,6 +258,7 @@ static enum err settle_fill(struct settle_command *settle)
 				       .status = execution_status_of(execution->end_err),
 				       .rollback = execution->cancel_rollback,
 				       .own_fault = execution->own_fault,
+				       .human_cancel = execution->human_cancel && execution->end_err == ERR_CANCELLED,
 				       .was_queued = execution->was_queued,
 				       .answer = stream_log_text(&execution->log, 0),
 				       .error_message = execution->log.end.error.at != NULL ? execution->log.end.error

@@ -28,6 +28,7 @@ static const struct db_sql SQL_TURN_FIRST_OPEN = {
 	"SELECT id, agent, started_at FROM turn WHERE session = ?1 AND status <= 2 AND status = ?2 ORDER BY id LIMIT 1"};
 static const struct db_sql SQL_TURN_BEGIN = {"UPDATE turn SET status = 2 WHERE id = ?1 AND status = 1"};
 static const struct db_sql SQL_TURN_LAST = {"SELECT id FROM turn WHERE session = ?1 ORDER BY id DESC LIMIT 1"};
+static const struct db_sql SQL_TURN_AGENT = {"SELECT agent, owner, workspace FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_STATUS = {"SELECT status FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_GET = {"SELECT " TURN_COLUMNS " FROM turn WHERE id = ?1"};
 static const struct db_sql SQL_TURN_OPEN = {"SELECT " TURN_COLUMNS " FROM turn WHERE status <= 2 ORDER BY session, id"};
@@ -82,6 +83,22 @@ static enum err one_int(struct db_stmt *stmt, int64_t *out, bool *found)
 		db_reset(stmt);
 	}
 	return err;
+}
+
+enum err execution_agent(struct db *db, const struct caller *caller, int64_t execution, int64_t *agent)
+{
+	struct db_stmt *stmt = db_use(db, &SQL_TURN_AGENT);
+	bool found;
+	db_bind_int(stmt, 1, execution);
+	enum err err = db_step(stmt, &found);
+	if (err != ERR_OK || !found) {
+		return err != ERR_OK ? err : ERR_NOT_FOUND;
+	}
+	*agent = db_int(stmt, 0);
+	bool own = db_int(stmt, 1) == caller->principal || caller_is_admin(caller);
+	bool here = db_int(stmt, 2) == caller->workspace;
+	db_reset(stmt);
+	return own && here ? ERR_OK : ERR_NOT_FOUND;
 }
 
 enum err turn_session_enter(struct db *db, int64_t session, int64_t agent, int64_t now_us, int64_t open_max, int64_t *open_before)
@@ -359,7 +376,8 @@ enum err turn_batch_read(struct db *db, struct arena *arena, int64_t execution, 
 static const struct db_sql SQL_KEY_MAX[] = {{"SELECT max(id) FROM turn"},	{"SELECT max(id) FROM session"},   {"SELECT max(id) FROM agent"},
 					    {"SELECT max(id) FROM principal"}, {"SELECT max(id) FROM token"},	   {"SELECT max(id) FROM workspace"},
 					    {"SELECT max(id) FROM provider_key"}, {"SELECT max(id) FROM post"}, {"SELECT max(id) FROM channel"},
-					    {"SELECT max(id) FROM direct_message"}, {"SELECT max(id) FROM approval"}};
+					    {"SELECT max(id) FROM direct_message"}, {"SELECT max(id) FROM approval"},
+					    {"SELECT max(id) FROM feedback"}};
 
 enum err execution_key_max(struct db *db, int64_t *out)
 {

@@ -1,4 +1,5 @@
 /* approval.c - a human's decision on an approval, and the server's: what has expired, and what waits for nothing any more. */
+#include "agent/tally.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "governance/approval_priv.h"
@@ -122,6 +123,9 @@ static enum err verdict_apply(struct command *base, struct db *db)
 	approval->decided_at_us = now_us;
 	approval->note = command->note;
 	err = approval_row_decide(db, approval);
+	if (err == ERR_OK && !command->approve) {
+		err = tally_add(change->guild->tallies, approval->workspace, approval->agent, now_us, &(struct tally){.rejections = 1});
+	}
 	return err == ERR_OK ? verdict_write(command, db, true) : err;
 }
 

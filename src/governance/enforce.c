@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "base/timefmt.h"
 #include "governance/approval_priv.h"
+#include "governance/govern.h"
 #include "governance/ledger.h"
 #include "wire/jcs.h"
 
@@ -178,6 +179,11 @@ static struct approval wanted(struct enforce_command *command)
 	return approval;
 }
 
+static enum err count(struct enforce_command *command, enum err decided)
+{
+	return govern_count(command->change.guild, command->input.agent, command_now_us(&command->change.command), decided);
+}
+
 static enum err wait(struct enforce_command *command, struct db *db, bool requested)
 {
 	command->waits = true;
@@ -203,6 +209,7 @@ static enum err approval_ask(struct enforce_command *command, struct db *db)
 	err = err == ERR_OK && found ? approval_row_end(db, command->approval.id, APPROVAL_EXPIRED) : err;
 	fresh.id = guild_writer_key(command->change.guild, fresh.requested_at_us);
 	command->approval = fresh;
+	err = err == ERR_OK ? count(command, ERR_OK) : err;
 	err = err == ERR_OK ? approval_insert(db, &fresh) : err;
 	if (err == ERR_OK) {
 		approval_expiry_note(command->change.guild->approvals, fresh.expires_at_us);
@@ -252,6 +259,12 @@ static enum err enforce_apply(struct command *base, struct db *db)
 		return refuse(command, db, command->input.err, command->input.detail);
 	}
 	enum err err = decide_now(command, db);
+	if (err != ERR_OK) {
+		return err;
+	}
+	/* Of an approval that is used, the action was counted when it was asked for; so it was of one that waits. */
+	bool again = command->decision.allowed && (command->input.approval != 0 || command->decision.requires_human_approval);
+	err = again ? ERR_OK : count(command, decision_err(&command->decision));
 	if (err != ERR_OK) {
 		return err;
 	}

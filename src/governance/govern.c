@@ -1,6 +1,7 @@
 /* govern.c - deciding what an agent asks for, and writing down what it was refused. */
 #include "governance/govern.h"
 
+#include "agent/tally.h"
 #include "base/metric.h"
 #include "governance/governance.h"
 #include "governance/ledger.h"
@@ -87,12 +88,25 @@ void govern_change(struct change *change, struct govern_refusal *refusal)
 	command->mark = (struct command_mark){command->caller.agent, agent->revision, policy_revision(policy)};
 }
 
+enum err govern_count(struct guild *guild, int64_t agent, int64_t now_us, enum err decided)
+{
+	const struct agent *known = agent != 0 ? registry_writer_get(guild->registry, agent) : NULL;
+	bool refused = decided == ERR_GOVERNANCE || decided == ERR_RECURSION;
+	if (known == NULL || (decided != ERR_OK && !refused)) {
+		return ERR_OK;
+	}
+	return tally_add(guild->tallies, known->workspace, agent, now_us, &(struct tally){.actions = 1, .refusals = refused});
+}
+
 bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err)
 {
 	if (refusal->err == ERR_OK) {
 		return false;
 	}
-	*err = change_refuse(change, db, refusal->err, refusal->reason);
+	*err = govern_count(change->guild, change->row.agent, command_now_us(&change->command), refusal->err);
+	if (*err == ERR_OK) {
+		*err = change_refuse(change, db, refusal->err, refusal->reason);
+	}
 	return true;
 }
 
@@ -119,4 +133,9 @@ enum err govern_deny(struct command *command, struct db *db, enum err why)
 	(void)decide_for(guild, policy, registry_writer_get(guild->registry, command->caller.agent), action, &decision);
 	struct str reason = reason_of(command->arena, &decision, caller_name(&command->caller), action, &change->rule_id);
 	return change_refuse(change, db, why, reason);
+}
+
+enum err govern_decided(void *guild, const struct command *command, enum err denied)
+{
+	return govern_count(guild, command->mark.agent, command_now_us(command), denied);
 }

@@ -26,11 +26,16 @@ struct govern_refusal {
 	struct str reason;
 };
 void govern_change(struct change *change, struct govern_refusal *refusal);
+/* In apply, once for each action of an agent that is in the audit log: counts it as evidence. decided: what it was refused with; refusals but
+ * for its maturity, or for delegating too deep, say nothing about the agent, and are not counted. agent 0: nobody's. */
+enum err govern_count(struct guild *guild, int64_t agent, int64_t now_us, enum err decided) MUST_USE;
 /* First in apply: true when the command was refused on the loop; *err is what apply returns then. */
 bool govern_refused(struct change *change, struct govern_refusal *refusal, struct db *db, enum err *err);
 /* For command_options.recheck, guild being the struct guild: the agent and the policy are what the decision on the loop was made on, or it is
  * made again, on what the open transaction has. */
 enum err govern_recheck(void *guild, const struct command *command) MUST_USE;
+/* For command_options.decided. */
+enum err govern_decided(void *guild, const struct command *command, enum err denied) MUST_USE;
 /* For command rows whose command is a struct change. */
 enum err govern_deny(struct command *command, struct db *db, enum err why);
 

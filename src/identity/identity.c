@@ -39,6 +39,7 @@ struct identity {
 	int64_t workspace;
 	struct quota *quota;    /* may be NULL */
 	int64_t first_operator; /* set at start-up, before the threads */
+	int64_t first_system;   /* the same */
 	struct overlay tables[TABLES];
 };
 
@@ -209,6 +210,11 @@ const struct principal *identity_operator(struct identity *identity)
 	return identity->first_operator != 0 ? identity_principal(identity, identity->first_operator) : NULL;
 }
 
+const struct principal *identity_system(struct identity *identity)
+{
+	return identity->first_system != 0 ? identity_principal(identity, identity->first_system) : NULL;
+}
+
 void identity_caller(const struct principal *principal, struct caller *out)
 {
 	struct str name = str_sub(principal->name, 0, sizeof(out->name));
@@ -331,6 +337,9 @@ enum err identity_writer_put(struct identity *identity, const struct principal *
 	if (principal->role == ROLE_OPERATOR &&
 		(identity->first_operator == 0 || principal->id < identity->first_operator)) {
 		identity->first_operator = principal->id;
+	}
+	if (principal->kind == PRINCIPAL_SYSTEM && identity->first_system == 0) {
+		identity->first_system = principal->id;
 	}
 	return table_put(identity, TABLE_PRINCIPALS, (uint64_t)principal->id, copy);
 }

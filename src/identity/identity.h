@@ -56,6 +56,8 @@ const struct principal *identity_agent(struct identity *identity, int64_t agent)
 int64_t identity_workspace(const struct identity *identity);
 /* The first operator: whom calls of an embedding program act as that name no user. NULL before the first start. */
 const struct principal *identity_operator(struct identity *identity);
+/* Whom the server acts as. NULL before the first start. */
+const struct principal *identity_system(struct identity *identity);
 /* Fills a caller that acts as that principal (library, act_as). */
 void identity_caller(const struct principal *principal, struct caller *out);
 

@@ -18,6 +18,7 @@
 #include "command/idempotency.h"
 #include "execution/execution.h"
 #include "governance/governance.h"
+#include "growth/growth.h"
 #include "identity/identity.h"
 #include "ops/erase_priv.h"
 #include "session/session.h"
@@ -40,6 +41,7 @@ static const struct part {
 	{"channels", social_erase_channels},
 	{"approvals", approval_erase},
 	{"policy", policy_erase},
+	{"feedback", feedback_erase},
 	{"answers to repeated requests", idempotency_erase},
 	{"the log", erase_log},
 };

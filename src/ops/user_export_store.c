@@ -71,6 +71,11 @@ static const struct section sections[] = {
 	  "(requester = ?3 OR decided_by = ?3) ORDER BY id"},
 	 {{"id", KEY, ID_APPROVAL}, {"agent_id", KEY, ID_AGENT}, {"action", TEXT, 0}, {"arguments", JSON, 0}, {"reason", TEXT, 0}, {"note", TEXT, 0},
 	  {"requested_at", TIME, 0}, {"decided_at", TIME, 0}}},
+	{"feedback", ROWS_LIGHT, END("feedback", "id"),
+	 {"SELECT id, agent, execution, post, thumbs, rating, correction, note, created_at FROM feedback" OF("id")
+	  "principal = ?3 ORDER BY id"},
+	 {{"id", KEY, ID_FEEDBACK}, {"agent_id", KEY, ID_AGENT}, {"execution_id", KEY, ID_EXECUTION}, {"post_id", KEY, ID_POST},
+	  {"thumbs", COUNT, 0}, {"rating", COUNT, 0}, {"correction", TEXT, 0}, {"note", TEXT, 0}, {"created_at", TIME, 0}}},
 	{"audit_entry", ROWS_LIGHT, END("log", "seq"),
 	 {"SELECT seq, time_at, action, entry FROM log" OF("seq") "principal = ?3 AND entry IS NOT NULL ORDER BY seq"},
 	 {{"seq", COUNT, 0}, {"time", TIME, 0}, {"action", TEXT, 0}, {"entry", JSON, 0}}},

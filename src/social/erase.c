@@ -36,6 +36,7 @@ static enum err post_erase(struct erase_step *step, struct db *db, struct arena 
 	if (visibility_public(&place)) {
 		err = post_trend_topics(arena, &post, &trends, &count);
 	}
+	err = err == ERR_OK ? standing_take_back(step->guild, db, &post, step->now_us) : err;
 	err = err == ERR_OK ? post_bury(db, id, step->now_us) : err;
 	err = err == ERR_OK ? post_counts_take_back(social, db, &post, trends, count) : err;
 	step->rows++;
@@ -64,6 +65,17 @@ enum err social_erase_posts(struct erase_step *step, struct db *db)
 
 /* ---- reactions ---- */
 
+static enum err reaction_uncount(struct erase_step *step, struct db *db, const struct reaction *reaction)
+{
+	struct arena arena;
+	struct post post;
+	arena_init(&arena, ARENA_BYTES);
+	enum err err = post_get(db, &arena, reaction->post, &post);
+	err = err == ERR_OK ? standing_reaction(step->guild, &post, reaction, -1, step->now_us) : err;
+	arena_fini(&arena);
+	return err;
+}
+
 enum err social_erase_reactions(struct erase_step *step, struct db *db)
 {
 	struct erase_reaction found[ERASE_REACTIONS_MAX];
@@ -76,6 +88,7 @@ enum err social_erase_reactions(struct erase_step *step, struct db *db)
 		struct reaction reaction = {found[i].post, found[i].emoji, {step->principal, ACTOR_HUMAN}};
 		err = reaction_delete(db, &reaction, found[i].actors);
 		err = err == ERR_OK ? post_count_add(db, found[i].post, 0, -1) : err;
+		err = err == ERR_OK ? reaction_uncount(step, db, &reaction) : err;
 		step->rows++;
 	}
 	arena_fini(&arena);

@@ -170,7 +170,15 @@ static enum err rows_write(struct post_change *post, struct db *db)
 	for (size_t i = 0; err == ERR_OK && i < post->trend_count; i++) {
 		err = trend_add(social, made->workspace, made->created_at_us, post->trends[i], 1);
 	}
-	return err == ERR_OK ? change_log(&post->change, db) : err;
+	return err == ERR_OK ? standing_add(post->change.guild, made, made->created_at_us, &(struct tally){.posts = 1}) : err;
+}
+
+enum err post_write_within(struct post_change *post, struct command *command, struct db *db)
+{
+	post->debt_count = 0;
+	texts_complete(post, command_now_us(command));
+	enum err err = rows_write(post, db);
+	return err == ERR_OK ? command_log(command, db, &post->change.row) : err;
 }
 
 static enum err post_apply(struct command *base, struct db *db)
@@ -209,7 +217,8 @@ static enum err post_apply(struct command *base, struct db *db)
 		}
 	}
 	err = limits_take(post, db, now_us, &limits);
-	return err == ERR_OK ? rows_write(post, db) : err;
+	err = err == ERR_OK ? rows_write(post, db) : err;
+	return err == ERR_OK ? change_log(&post->change, db) : err;
 }
 
 /* ---- back on the loop ---- */

@@ -132,7 +132,8 @@ static enum err delete_apply(struct command *base, struct db *db)
 	if (err != ERR_OK) {
 		return err;
 	}
-	err = post_bury(db, post->id, command_now_us(base));
+	err = standing_take_back(deletion->change.guild, db, post, command_now_us(base));
+	err = err == ERR_OK ? post_bury(db, post->id, command_now_us(base)) : err;
 	err = err == ERR_OK ? post_counts_take_back(deletion->change.guild->social, db, post, deletion->trends, deletion->trend_count) : err;
 	err = err == ERR_OK ? post_reactions_delete(db, post->id, &deletion->left) : err;
 	return err == ERR_OK ? change_log(&deletion->change, db) : err;

@@ -9,6 +9,7 @@
 #ifndef GUILD_SOCIAL_POST_PRIV_H
 #define GUILD_SOCIAL_POST_PRIV_H
 
+#include "agent/tally.h"
 #include "social/social_priv.h"
 
 enum { POST_STATUS = 1, POST_INSIGHT, POST_QUESTION, POST_ALERT, POST_TASK };
@@ -73,6 +74,13 @@ void post_fail(struct post_change *post, const struct post_fault *fault);
 /* The input is set, a reply's parent was seen: makes all texts and hands it to the writer. Its end comes in any case but when it gives an
  * error, which is the fault's. */
 enum err post_go(struct post_change *post, struct post_fault *fault) MUST_USE;
+/* In another command's apply: writes a post that post_make has made, with a log row of that command. Nobody answers it by themselves, no limit is
+ * looked at. */
+enum err post_write_within(struct post_change *post, struct command *command, struct db *db) MUST_USE;
+/* standing.c. In apply: counts for the author of a public post or reply that is an agent. */
+/* In apply, before a post is buried: what it counted for its author is taken back. */
+enum err standing_take_back(struct guild *guild, struct db *db, const struct post *post, int64_t now_us) MUST_USE;
+enum err standing_add(struct guild *guild, const struct post *post, int64_t now_us, const struct tally *by) MUST_USE;
 /* A handler: post_delete.c. */
 void post_delete_start(struct guild *guild, struct http_request *request, int64_t id);
 

@@ -31,6 +31,7 @@ static const struct db_sql sql_insert = {
 	"?17, ?18, ?19, ?20)"};
 static const struct db_sql sql_get = {"SELECT " POST_COLUMNS " FROM post WHERE id = ?1"};
 static const struct db_sql sql_alive = {"SELECT id FROM post WHERE id = ?1 AND deleted_at IS NULL"};
+static const struct db_sql sql_helpful = {"SELECT count(*) FROM feedback WHERE post = ?1 AND post <> 0 AND thumbs = 1 AND status = 2"};
 static const struct db_sql sql_count = {
 	"UPDATE post SET reply_count = reply_count + ?2, reaction_count = reaction_count + ?3 WHERE id = ?1"};
 static const struct db_sql sql_bury = {
@@ -102,6 +103,16 @@ enum err social_post_stands(struct db *db, int64_t post, bool *stands)
 	enum err err = post_alive(db, post);
 	*stands = err == ERR_OK;
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err post_helpful_read(struct db *db, int64_t id, int64_t *count)
+{
+	struct db_stmt *stmt = db_use(db, &sql_helpful);
+	db_bind_int(stmt, 1, id);
+	enum err err = db_first(stmt);
+	*count = err == ERR_OK ? db_int(stmt, 0) : 0;
+	db_reset(stmt);
+	return err;
 }
 
 enum err post_count_add(struct db *db, int64_t id, int replies, int reactions)

@@ -106,6 +106,7 @@ static enum err tell(struct reaction_command *command, struct db *db, const stru
 		arena_format(change->command.arena, "%.*s,\"count\":%lld}", STR_FMT(command->about), (long long)count);
 	enum err err = row->event_data.at != NULL ? post_topics(change->guild, change->command.arena, post, true, &row->topics) : ERR_LIMIT;
 	err = err == ERR_OK ? post_count_add(db, post->id, 0, by) : err;
+	err = err == ERR_OK ? standing_reaction(change->guild, post, &command->reaction, by, command_now_us(&change->command)) : err;
 	return err == ERR_OK ? change_log(change, db) : err;
 }
 

@@ -32,5 +32,12 @@ enum err reaction_kinds_count(struct db *db, int64_t post, int64_t *count) MUST_
 /* sum: what reaction_sum_read said. It is one more, or one less, afterwards. */
 enum err reaction_insert(struct db *db, const struct reaction *reaction, int64_t sum) MUST_USE;
 enum err reaction_delete(struct db *db, const struct reaction *reaction, int64_t sum) MUST_USE;
+/* How many of a post's reactions count for its author: positive ones, not its own. */
+enum err reaction_standing_read(struct db *db, int64_t post, int64_t author, int64_t *count) MUST_USE;
+
+/* standing.c */
+bool standing_positive(struct str emoji);
+/* In apply: one more (by = 1) or one less (-1) for the author of post. */
+enum err standing_reaction(struct guild *guild, const struct post *post, const struct reaction *reaction, int by, int64_t now_us) MUST_USE;
 
 #endif

@@ -12,6 +12,9 @@ static const struct db_sql sql_sum_insert = {"INSERT INTO reaction_sum (post, em
 static const struct db_sql sql_sum_set = {"UPDATE reaction_sum SET actors = ?3 WHERE post = ?1 AND emoji = ?2"};
 static const struct db_sql sql_sum_delete = {"DELETE FROM reaction_sum WHERE post = ?1 AND emoji = ?2"};
 static const struct db_sql sql_sums = {"SELECT emoji, actors FROM reaction_sum WHERE post = ?1 ORDER BY actors DESC, emoji LIMIT ?2"};
+static const struct db_sql sql_standing = {
+	"SELECT s.emoji, s.actors, (SELECT count(*) FROM reaction r WHERE r.post = s.post AND r.emoji = s.emoji AND r.actor = ?2) "
+	"FROM reaction_sum s WHERE s.post = ?1 LIMIT ?3"};
 static const struct db_sql sql_actors = {
 	"SELECT actor, actor_kind FROM reaction WHERE post = ?1 AND emoji = ?2 ORDER BY actor LIMIT ?3"};
 
@@ -72,6 +75,20 @@ enum err reaction_delete(struct db *db, const struct reaction *reaction, int64_t
 	db_bind_int(stmt, 3, reaction->actor.key);
 	enum err err = db_run(stmt);
 	return err == ERR_OK ? sum_write(db, sum == 1 ? &sql_sum_delete : &sql_sum_set, reaction, sum - 1) : err;
+}
+
+enum err reaction_standing_read(struct db *db, int64_t post, int64_t author, int64_t *count)
+{
+	struct db_stmt *stmt = db_use(db, &sql_standing);
+	enum err err;
+	*count = 0;
+	db_bind_int(stmt, 1, post);
+	db_bind_int(stmt, 2, author);
+	db_bind_int(stmt, 3, LIMIT_POST_EMOJIS);
+	while (db_next(stmt, &err)) {
+		*count += standing_positive(db_text(stmt, 0)) ? db_int(stmt, 1) - db_int(stmt, 2) : 0;
+	}
+	return err;
 }
 
 /* ---- the list ---- */

@@ -76,6 +76,23 @@ enum err social_post_audience(struct social *social, struct db *db, const struct
  * harmless when repeated. */
 void social_delivered(struct social *social, struct loop *loop, const struct bus_event *event);
 
+/* ---- what the server says itself ---- */
+
+/* A public post of the server's own, for an agent: written by another command, in its transaction. */
+struct social_announcement;
+/* Prepare, on command's loop: texts in its arena. At most LIMIT_AUTO_POST_CHARS; kept as an alert. ERR_LIMIT, ERR_MEMORY. */
+enum err social_announce(struct guild *guild, struct command *command, int64_t workspace, struct str content,
+			 struct social_announcement **out) MUST_USE;
+/* In command's apply, once: its rows, and a log row of command. */
+enum err social_announce_write(struct social_announcement *announcement, struct command *command, struct db *db, int64_t *post) MUST_USE;
+
+/* ---- what others make of an agent's posts ---- */
+
+/* In apply: a thumbs up for (by = 1) or taken back from (-1) a post counts for its author, when that is an agent and the post public. */
+enum err social_helpful(struct guild *guild, struct db *db, struct arena *arena, int64_t post, int by, int64_t now_us) MUST_USE;
+/* On a reader or the writer: who wrote a post that the caller may see; agent 0: no agent. ERR_NOT_FOUND. */
+enum err social_post_agent(struct guild *guild, struct db *db, const struct caller *caller, int64_t post, int64_t *agent) MUST_USE;
+
 /* ---- automatic answers: execution/ runs them ---- */
 
 /* A question for an agent that answers by itself. */

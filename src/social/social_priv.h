@@ -128,6 +128,8 @@ enum err post_get(struct db *db, struct arena *arena, int64_t id, struct post *o
 /* Adds to the counters of a post. */
 enum err post_count_add(struct db *db, int64_t id, int replies, int reactions) MUST_USE;
 enum err post_bury(struct db *db, int64_t id, int64_t now_us) MUST_USE;
+/* Thumbs up for it that were accepted. */
+enum err post_helpful_read(struct db *db, int64_t id, int64_t *count) MUST_USE;
 /* ERR_NOT_FOUND: there is none, or a tombstone. */
 enum err post_alive(struct db *db, int64_t id) MUST_USE;
 /* One statement each; 1 to LIMIT_POST_TAGS tags, each once. */

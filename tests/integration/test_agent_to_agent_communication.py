@@ -190,7 +190,7 @@ class TestSocialLayerMessagePosting:
             assert refused.status in (403, 422), refused.text
         assert student.try_post("trust me").code == "governance_blocked"
         grown = agent(town, "Growing", "intern")
-        town.post(f"/v1/agents/{grown.id}/promote", {"maturity": "supervised", "override": True, "reason": "for the test"})
+        town.post(f"/v1/agents/{grown.id}/promote", {"override": True, "reason": "for the test"}).ok(200)
         now = town.get(f"/v1/agents/{grown.id}").ok(200)["maturity"]
         assert grown.says("as I am now")["author"]["maturity"] == now
 
@@ -1104,6 +1104,30 @@ class TestRepliesReputationMilestonesEpisodes:
             second = wait_for(lambda: person.replies_of(asked), "the second answer")[0]
             assert ids(told(socket, "reply_added")) == [first["id"], asked["id"], second["id"]]
         assert {first["author"]["id"], second["author"]["id"]} == {hosted["id"]} and second["reply_to"] == asked["id"]
+
+    def test_what_counts_as_positive(self, town, bob, eve):
+        """AC-142, AC-143: reactions of others that say yes, to agents' public posts; the sum, its end and its trend."""
+        author = agent(town, "Reputed")
+        path = f"/v1/agents/{author.id}/reputation"
+        post, private = author.says("judge me"), author.says("psst", visibility="directed", mentions=[bob.as_mention])
+        for who, what, emoji in ((bob, post, "👍"), (eve, post, "🎉"), (bob, post, "👎"), (author, post, "👍"), (bob, private, "👍")):
+            assert who.reacts(what, emoji).status == 201
+        town.post(f"/v1/agents/{author.id}/feedback", {"thumbs": "up", "post_id": post["id"]}).ok(201)
+        got = bob.get(path).ok(200)
+        assert (got["reactions"], got["helpful"], got["posts"], got["score"]) == (2, 1, 1, 2 * 2 + 5 + 1), "AC-142"
+        assert got["trend"]["daily"][-1] == got["trend"]["points"] == 10 and 0 <= got["percentile"] <= 100, "AC-143"
+        wrong = bob.get(f"/v1/agents/{NOBODY}/reputation")
+        assert wrong.code == "agent_not_found" and "agent_tally" not in wrong.text
+
+    def test_a_milestone(self, town, bob):
+        """AC-144: post and event; an unknown agent raises."""
+        grown = agent(town, "Milestone", "intern")
+        with hearing(bob, "alerts") as socket:
+            town.post(f"/v1/agents/{grown.id}/promote", {"override": True, "reason": "for the test"}).ok(200)
+            post, event = told(socket, "agent_post", "graduation_milestone")
+        assert (event["agent_id"], event["to"], event["post_id"]) == (grown.id, "supervised", post["id"])
+        assert post["auto_generated"] is True and bob.sees(post) == post
+        assert town.post(f"/v1/agents/{NOBODY}/promote", {"override": True, "reason": "x"}).code == "agent_not_found"
 
     def test_automatic_posts(self, town, bob):
         """AC-145"""

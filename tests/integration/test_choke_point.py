@@ -28,8 +28,11 @@ MESSAGES = {  # how each message is decided and where its effect is told
 VERBS = {  # verbs with an effect on a server, and the routes that they are
     "chat": "POST /v1/chat", "agent add": "POST /v1/agents", "agent promote": "POST /v1/agents/{id}/promote",
     "agent demote": "POST /v1/agents/{id}/demote", "agent pause": "POST /v1/agents/{id}/pause", "agent resume": "POST /v1/agents/{id}/resume",
-    "agent stop": "POST /v1/agents/{id}/stop", "agent archive": "POST /v1/agents/{id}/archive", "approve yes": "POST /v1/approvals/{id}/approve",
-    "approve no": "POST /v1/approvals/{id}/reject", "policy set": "PUT /v1/policy/{action}", "emergency on": "POST /v1/emergency",
+    "agent stop": "POST /v1/agents/{id}/stop", "agent archive": "POST /v1/agents/{id}/archive",
+    "approve yes": "POST /v1/approvals/{id}/approve", "approve no": "POST /v1/approvals/{id}/reject",
+    "feedback give": "POST /v1/agents/{id}/feedback",
+    "feedback accept": "POST /v1/feedback/{id}/accept", "feedback reject": "POST /v1/feedback/{id}/reject",
+    "policy set": "PUT /v1/policy/{action}", "emergency on": "POST /v1/emergency",
     "emergency off": "POST /v1/emergency", "budget set": "PUT /v1/budgets/{scope}", "stop-all": "POST /v1/kill-switch",
     "post": "POST /v1/posts", "reply": "POST /v1/posts/{id}/replies",
     "react": "PUT /v1/posts/{id}/reactions/{emoji}", "channel create": "POST /v1/channels", "channel join": "PUT /v1/channels/{id}/members/{member}",
@@ -39,8 +42,9 @@ VERBS = {  # verbs with an effect on a server, and the routes that they are
     "token rotate": "POST /v1/tokens/{id}/rotate", "token revoke": "DELETE /v1/tokens/{id}", "workspace add": "POST /v1/workspaces",
     "workspace set": "PATCH /v1/workspaces/{id}", "user add": "POST /v1/users", "user remove": "DELETE /v1/users/{id}",
     "user erase": "POST /v1/users/{id}/erase", "key add": "POST /v1/keys", "key remove": "DELETE /v1/keys/{id}"}
-READING = {"budget list", "spend", "model list", "status", "agent list", "agent show", "approve list", "approve show", "decide",
-           "policy list", "policy history",
+READING = {"budget list", "spend", "model list",
+           "status", "agent list", "agent show", "agent readiness", "agent reputation", "feedback list",
+           "approve list", "approve show", "decide", "policy list", "policy history",
            "emergency status", "feed", "trending", "channel list",
            "channel members", "dm inbox", "block list", "execution list", "execution show", "session list", "session show", "audit list",
            "audit verify", "audit export", "audit key", "token list", "workspace list", "user list", "user export", "key list"}

@@ -73,7 +73,9 @@ def test_version():
     (["agent", "list", "more"], "'more' is one argument too many"),
     (["agent", "add"], "NAME is missing"),
     (["agent", "add", "A", "--model", "gpt"], "has to be PROVIDER/MODEL"),
-    (["agent", "promote", "a"], "--reason is missing"),
+    (["agent", "promote", "a", "--override"], "--reason is missing"),
+    (["agent", "demote", "a"], "--reason is missing"),
+    (["feedback", "give", "a"], "nothing is said"),
     (["user", "add", "a"], "--role is missing"),
     (["token", "add", "--expires-in", "soon"], "has to be a time like 90s"),
     (["token", "add", "--expires-in", "9999999d"], "has to be a time like 90s"),
@@ -332,8 +334,15 @@ def test_show_prints_every_member(stub):
       "--system-prompt", "p", "--model", "openai/a/b", "--kind", "hosted"], "POST", "/v1/agents",
      {"name": "My Agent", "handle": "mine", "maturity": "intern", "category": "c", "description": "d", "system_prompt": "p",
       "kind": "hosted", "model": {"provider": "openai", "model": "a/b"}}),
-    (["agent", "promote", "a/b", "--reason", "did well"], "POST", "/v1/agents/a%2Fb/promote", {"reason": "did well"}),
+    (["agent", "promote", "a/b"], "POST", "/v1/agents/a%2Fb/promote", {}),
+    (["agent", "promote", "a/b", "--override", "--reason", "did well"], "POST", "/v1/agents/a%2Fb/promote",
+     {"reason": "did well", "override": True}),
     (["agent", "demote", "a", "--reason=r"], "POST", "/v1/agents/a/demote", {"reason": "r"}),
+    (["agent", "demote", "a", "--reason=r", "--incident"], "POST", "/v1/agents/a/demote", {"reason": "r", "incident": True}),
+    (["feedback", "give", "a", "--thumbs", "down", "--rating", "2", "--correction", "no", "--post", "p"], "POST", "/v1/agents/a/feedback",
+     {"thumbs": "down", "rating": 2, "correction": "no", "post_id": "p"}),
+    (["feedback", "accept", "f", "--note", "n"], "POST", "/v1/feedback/f/accept", {"note": "n"}),
+    (["feedback", "reject", "f"], "POST", "/v1/feedback/f/reject", {}),
     (["agent", "pause", "a"], "POST", "/v1/agents/a/pause", None),
     (["agent", "resume", "a"], "POST", "/v1/agents/a/resume", None),
     (["agent", "stop", "a"], "POST", "/v1/agents/a/stop", None),
@@ -669,13 +678,20 @@ def test_live_agents_grow_and_pause(live):
     code, out, err = live("chat", "hello", "--agent", "cli-student")
     assert (code, out) == (6, "") and "intern" in err.lower()
     assert "cli-student" in live("execution", "list", "--refused", "--json")[1] or live("execution", "list", "--refused")[0] == 0
-    assert "intern" in live("agent", "promote", "cli-student", "--reason", "passed its tests")[1]
+    assert "intern" in live("agent", "promote", "cli-student", "--override", "--reason", "passed its tests")[1]
     assert live("chat", "hello", "--agent", "cli-student")[0] == 0
+    assert "1 of 25" in live("agent", "readiness", "cli-student")[1] and "score" in live("agent", "reputation", "cli-student")[1]
+    assert live.json("agent", "readiness", "cli-student")["evidence"]["runs"] == 1
+    code, out, err = live("agent", "promote", "cli-student")
+    assert code == 1 and "successful_episodes" in err
+    assert "accepted" in live("feedback", "give", "cli-student", "--thumbs", "up", "--rating", "5")[1]
+    assert "cli-student" not in live("feedback", "list", "--agent", "cli-student")[1]
+    assert live.json("feedback", "list", "--all", "--agent", "cli-student")["items"][0]["rating"] == 5
     for verb, state in (("pause", "paused"), ("resume", "active"), ("stop", "stopped")):
         code, out, err = live("agent", verb, "cli-student")
         assert code == 0 and state in out, err
     assert live("chat", "hello", "--agent", "cli-student")[0] == 6
-    assert "student" in live("agent", "demote", "cli-student", "--reason", "it failed")[1]
+    assert "student" in live("agent", "demote", "cli-student", "--incident", "--reason", "it failed")[1]
     assert "archived" in live("agent", "archive", "cli-student")[1]
     assert live.json("agent", "show", "cli-student")["lifecycle"] == "archived"
     assert live("agent", "show", "nobody-of-that-name")[0] == 5

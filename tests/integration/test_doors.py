@@ -405,7 +405,8 @@ class TestWho:
         """T4, T5: never policy, maturity, keys, tokens or people, however mature it is."""
         _, client = external
         rows = operations(shared_server)
-        social = ("/v1/posts", "/v1/feed", "/v1/trending", "/v1/channels", "/v1/direct-messages", "/v1/blocks", "/v1/agents/{id}/rate-limit")
+        social = ("/v1/posts", "/v1/feed", "/v1/trending", "/v1/channels", "/v1/direct-messages", "/v1/blocks", "/v1/agents/{id}/rate-limit",
+                  "/v1/agents/{id}/readiness", "/v1/agents/{id}/reputation")
         others = {path for _, path, op in rows if op["x-agents"] and not path.startswith(social)}
         assert others == {"/v1/me", "/v1/ws", "/v1/events", "/v1/agents/{id}/decide", "/v1/agents/{id}/enforce",
                           "/v1/approvals", "/v1/approvals/{id}"}

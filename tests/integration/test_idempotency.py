@@ -64,6 +64,14 @@ def decision(verb):
     return make
 
 
+def review(verb):
+    def make(server):
+        agent, member = server.agent(f"Reviewed {fresh()}", "intern")["id"], server.second_user()
+        given = member.post(f"/v1/agents/{agent}/feedback", {"rating": 5}).ok(201)
+        return f"/v1/feedback/{given['id']}/{verb}", {"note": "n"}
+    return make
+
+
 # How to call each POST of openapi.json that takes a key: path and body.
 CALLS = {
     "/v1/chat": lambda s: ("/v1/chat", {"message": "hello", "stream": False}),
@@ -75,10 +83,14 @@ CALLS = {
     "/v1/agents/{id}/resume": lifecycle("resume", ["pause"]),
     "/v1/agents/{id}/stop": lifecycle("stop"),
     "/v1/agents/{id}/archive": lifecycle("archive"),
-    "/v1/agents/{id}/promote": lambda s: (f"/v1/agents/{s.agent(f'P {fresh()}', 'student')['id']}/promote", {"reason": "good"}),
+    "/v1/agents/{id}/promote": lambda s: (f"/v1/agents/{s.agent(f'P {fresh()}', 'student')['id']}/promote",
+                                           {"override": True, "reason": "good"}),
     "/v1/agents/{id}/demote": lambda s: (f"/v1/agents/{s.agent(f'D {fresh()}', 'autonomous')['id']}/demote", {"reason": "bad"}),
     "/v1/agents/{id}/tokens": lambda s: (f"/v1/agents/{external(s)}/tokens", {}),
     "/v1/agents/{id}/enforce": lambda s: (f"/v1/agents/{s.agent(f'E {fresh()}', 'supervised')['id']}/enforce", {"action": "send_email"}),
+    "/v1/agents/{id}/feedback": lambda s: (f"/v1/agents/{s.agent(f'F {fresh()}', 'student')['id']}/feedback", {"thumbs": "up"}),
+    "/v1/feedback/{id}/accept": review("accept"),
+    "/v1/feedback/{id}/reject": review("reject"),
     "/v1/approvals/{id}/approve": decision("approve"),
     "/v1/approvals/{id}/reject": decision("reject"),
     "/v1/emergency": lambda s: ("/v1/emergency", {"minutes": 0, "reason": "over"}),

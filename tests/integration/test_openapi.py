@@ -91,8 +91,18 @@ def compare_agents(document, server, user):
     document.reply(user, "PATCH", "/v1/agents/{id}", {"description": "changed", "model": None}, id=id)
     for verb in ("pause", "resume", "stop", "resume"):
         document.reply(user, "POST", f"/v1/agents/{{id}}/{verb}", id=id)
-    for verb in ("promote", "demote"):
-        document.reply(server, "POST", f"/v1/agents/{{id}}/{verb}", {"reason": "a test"}, id=id)
+    for verb, more in (("promote", {"override": True}), ("demote", {"incident": True})):
+        document.reply(server, "POST", f"/v1/agents/{{id}}/{verb}", {"reason": "a test", **more}, id=id)
+    unready = server.post(f"/v1/agents/{id}/promote")
+    assert (unready.status, unready.code) == (409, "not_ready")
+    document.component("problem", unready.body)
+    given = document.reply(user, "POST", "/v1/agents/{id}/feedback", {"thumbs": "up", "rating": 5, "correction": "c"}, id=id)
+    document.reply(user, "GET", "/v1/feedback/{id}", id=given["id"])
+    document.reply(server, "POST", "/v1/feedback/{id}/accept", {"note": "seen"}, id=given["id"])
+    document.reply(server, "POST", "/v1/feedback/{id}/reject", id=given["id"])
+    for what in ("readiness", "reputation"):
+        document.reply(user, "GET", f"/v1/agents/{{id}}/{what}", id=id)
+    document.reply(server, "GET", "/v1/feedback", query="?status=accepted&limit=1")
     document.reply(user, "POST", "/v1/agents/{id}/tokens", {"label": "program"}, id=id)
     for action in ("search", "chat", "delete"):
         document.reply(user, "POST", "/v1/agents/{id}/decide", {"action": action, "require_approval": action == "search"}, id=id)
@@ -381,6 +391,7 @@ def test_lists_have_their_bounds(shared_server):
     asks = shared_server.post("/v1/agents", {"name": "Bound asks", "maturity": "supervised"}).ok(201)["id"]
     for number in range(2):
         shared_server.post(f"/v1/agents/{asks}/enforce", {"action": "send_email", "arguments": {"n": number}}).ok(202)
+        shared_server.post(f"/v1/agents/{asks}/feedback", {"rating": 3}).ok(201)
     for scope in ("workspace", f"agent:{asks}"):
         shared_server.put(f"/v1/budgets/{scope}", {"limit_micro": 10**9}).ok(200)
     ids = {"/v1/channels/{id}/members": channel, "/v1/posts/{id}/replies": post}

@@ -30,8 +30,15 @@ POST   /v1/agents/{id}/pause                      200 403 404 403 403 401
 POST   /v1/agents/{id}/resume                     200 403 404 403 403 401
 POST   /v1/agents/{id}/stop                       200 403 404 403 403 401
 POST   /v1/agents/{id}/archive                    200 403 404 403 403 401
+GET    /v1/agents/{id}/readiness                  200 200 404 200 200 401
+GET    /v1/agents/{id}/reputation                 200 200 404 200 200 401
 POST   /v1/agents/{id}/promote                    200 403 404 403 403 401
 POST   /v1/agents/{id}/demote                     409 403 404 403 403 401
+POST   /v1/agents/{id}/feedback                   201 201 404 403 403 401
+GET    /v1/feedback                               200 403 200 403 403 401
+GET    /v1/feedback/{id}                          200 404 404 403 403 401
+POST   /v1/feedback/{id}/accept                   200 403 404 403 403 401
+POST   /v1/feedback/{id}/reject                   200 403 404 403 403 401
 POST   /v1/agents/{id}/tokens                     201 403 404 403 403 401
 POST   /v1/workspaces                             201 403 403 403 403 401
 GET    /v1/workspaces                             200 403 200 403 403 401
@@ -123,7 +130,8 @@ GET    /openapi.json                              200 200 200 200 200 200
 # What a request has to say to get as far as the thing itself.
 BODIES = {
     "POST /v1/chat": {"message": "m", "stream": False}, "POST /v1/agents/{id}/chat": {"message": "m", "stream": False, "strict": True},
-    "POST /v1/agents/{id}/promote": {"reason": "r"}, "POST /v1/agents/{id}/demote": {"reason": "r"},
+    "POST /v1/agents/{id}/promote": {"override": True, "reason": "r"},
+    "POST /v1/agents/{id}/feedback": {"thumbs": "up"}, "POST /v1/agents/{id}/demote": {"reason": "r"},
     "POST /v1/agents/{id}/decide": {"action": "search"}, "POST /v1/agents/{id}/enforce": {"action": "search", "arguments": {}},
     "PUT /v1/policy/{action}": {"level": 2}, "POST /v1/emergency": {"minutes": 0, "reason": "r"},
     "POST /v1/kill-switch": {"on": False, "reason": "r"},
@@ -173,8 +181,11 @@ class World:
     def approval(self):
         agent = self.agent()
         for _ in range(2):
-            self.server.post(f"/v1/agents/{agent}/promote", {"reason": "r"}).ok(200)
+            self.server.post(f"/v1/agents/{agent}/promote", {"override": True, "reason": "r"}).ok(200)
         return self.owner.post(f"/v1/agents/{agent}/enforce", {"action": "send_email", "arguments": {}}).ok(202)["approval_id"]
+
+    def feedback(self):
+        return self.owner.post(f"/v1/agents/{self.agent()}/feedback", {"thumbs": "up"}).ok(201)["id"]
 
     def user(self):
         return self.server.post("/v1/users", {"name": f"u{next(NUMBERS)}", "role": "viewer"}).ok(201)["id"]
@@ -204,7 +215,8 @@ class World:
                              ("/v1/agents/{id}/resume", self.paused),
                              ("/v1/agents/", self.agent), ("/v1/executions/", self.run),
                              ("/v1/sessions/", self.session),
-                             ("/v1/approvals/", self.approval), ("/v1/users/", self.user), ("/v1/tokens/", self.token),
+                             ("/v1/approvals/", self.approval),
+                             ("/v1/feedback/", self.feedback), ("/v1/users/", self.user), ("/v1/tokens/", self.token),
                              ("/v1/keys/", self.key),
                              ("/v1/posts/", self.post), ("/v1/channels/", self.channel), ("/v1/direct-messages/", self.message),
                              ("/v1/audit/", self.entry), ("/v1/blocks/", self.user), ("/v1/policy/", lambda: "chat"),

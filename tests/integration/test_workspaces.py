@@ -72,7 +72,8 @@ def kinds_of(path):
 
 
 # Bodies that get past the check of members, so that the thing itself is looked for.
-BODIES = {"decide": {"action": "search"}, "enforce": {"action": "search", "arguments": {}}, "promote": {"reason": "r"}, "demote": {"reason": "r"},
+BODIES = {"decide": {"action": "search"}, "enforce": {"action": "search", "arguments": {}},
+          "promote": {"override": True, "reason": "r"}, "demote": {"reason": "r"},
           "chat": {"message": "m", "strict": True, "stream": False}, "replies": {"content": "c"}, "agent": {"agent_id": NOBODY}}
 
 

@@ -55,7 +55,7 @@ class World:
         now, agent = self.standing, f"/v1/agents/{self.bot.id}"
         if wanted.maturity != now.maturity:
             up = wanted.maturity > now.maturity
-            reply = self.server.post(f"{agent}/{'promote' if up else 'demote'}", {"reason": "race"})
+            reply = self.server.post(f"{agent}/{'promote' if up else 'demote'}", {"reason": "race", **({"override": True} if up else {})})
             self.standing = now._replace(maturity=now.maturity + (1 if up else -1))
         elif wanted.level != now.level:
             reply = self.server.put("/v1/policy/react", {"level": wanted.level})

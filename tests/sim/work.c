@@ -369,8 +369,10 @@ static void do_level(struct sim *sim, int actor)
 	}
 	agent->maturity.changing = true;
 	agent->maturity.version++;
-	sim_call_send(sim, actor, DEED_LEVEL, "POST", "{\"reason\":\"the seed says so\"}", "/v1/agents/%s/%s", agent->id,
-		sim_chance(&sim->work, 50) ? "promote" : "demote")->subject = (int)(agent - sim->agents);
+	bool up = sim_chance(&sim->work, 50);
+	const char *body = up ? "{\"override\":true,\"reason\":\"the seed says so\"}" : "{\"reason\":\"the seed says so\"}";
+	sim_call_send(sim, actor, DEED_LEVEL, "POST", body, "/v1/agents/%s/%s", agent->id, up ? "promote" : "demote")->subject =
+		(int)(agent - sim->agents);
 }
 
 static void do_role(struct sim *sim, int actor)

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "agent/agent.h"
+#include "agent/tally.h"
 #include "base/limits.h"
 #include "command/change.h"
 #include "command/idempotency.h"
@@ -235,15 +236,17 @@ static inline void open_parts(struct fixture *f, const struct http_route *const 
 	assert_int_equal(identity_create(g->env, g->snap, &g->identity), ERR_OK);
 	assert_int_equal(registry_create(g->env, g->snap, &g->registry), ERR_OK);
 	assert_int_equal(policy_set_create(g->env, g->snap, &(struct policy_options){.unknown_level = POLICY_UNKNOWN_LEVEL}, &g->policies), ERR_OK);
+	assert_int_equal(tally_table_create(&g->tallies), ERR_OK);
 	assert_int_equal(approval_create(g, INT64_C(86400000000), &g->approvals), ERR_OK);
 	assert_int_equal(quota_create((const int64_t[]){100, 100, 100}, &g->quota), ERR_OK);
 	identity_quota_set(g->identity, g->quota);
 	assert_int_equal(social_create(g, &g->social), ERR_OK);
 	assert_int_equal(admit_create(g, &g->admission), ERR_OK);
-	struct command_overlay overlays[5 + SOCIAL_OVERLAYS + 1] = {
+	struct command_overlay overlays[6 + SOCIAL_OVERLAYS + 1] = {
 		admit_overlay(g->admission),
-		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), policy_set_overlay(g->policies)};
-	social_overlays(g->social, &overlays[5]);
+		identity_overlay(g->identity), registry_overlay(g->registry), quota_overlay(g->quota), policy_set_overlay(g->policies),
+		tally_overlay(g->tallies)};
+	social_overlays(g->social, &overlays[6]);
 	struct command_options commands = {.env = g->env,
 		.id_secret = &g->id_secret,
 		.epoch = &g->epoch,
@@ -314,6 +317,7 @@ static inline int fixture_close(void **state)
 	approval_destroy(&g->approvals);
 	policy_set_destroy(&g->policies);
 	social_destroy(&g->social);
+	tally_table_destroy(&g->tallies);
 	registry_destroy(&g->registry);
 	identity_destroy(&g->identity);
 	loop_destroy(&g->loops[0]);

@@ -1,8 +1,9 @@
 /* The rows of agents, governance, identity, keys and sessions through the library's door, on a real store in one thread. */
 #include "guild_fixture.h"
+#include "growth/growth.h"
 
 static const struct http_route *const tables[] = {
-	agent_routes, governance_routes, policy_routes, identity_routes, key_routes, session_routes, NULL};
+	agent_routes, governance_routes, policy_routes, growth_routes, identity_routes, key_routes, session_routes, NULL};
 
 static int setup(void **state)
 {
@@ -88,9 +89,9 @@ static void test_agent_changes(void **state)
 	assert_string_equal(text(f, "system_prompt"), "");
 	call(f, &f->member, "PATCH", "/v1/agents/bot", "{\"maturity\":\"autonomous\"}", 422);
 	call(f, &f->other, "PATCH", "/v1/agents/bot", "{\"description\":\"x\"}", 403);
-	call(f, &f->member, "POST", "/v1/agents/bot/promote", "{\"reason\":\"r\"}", 403);
-	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"reason\":\"  \"}", 422);
-	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"reason\":\"it is good\"}", 200);
+	call(f, &f->member, "POST", "/v1/agents/bot/promote", "{\"override\":true,\"reason\":\"r\"}", 403);
+	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"override\":true,\"reason\":\"  \"}", 422);
+	call(f, &f->admin, "POST", "/v1/agents/bot/promote", "{\"override\":true,\"reason\":\"it is good\"}", 200);
 	assert_string_equal(text(f, "maturity"), "intern");
 	assert_non_null(strstr(f->body, "\"confidence\":0.6,"));
 	call(f, &f->member, "POST", "/v1/agents/bot/pause", NULL, 200);
@@ -152,7 +153,7 @@ static void test_changes_at_once(void **state)
 	assert_int_equal(answers[0].status, 201);
 	assert_int_equal(answers[1].status, 409);
 	/* One step for two promotions that saw the same level. */
-	at_once(f, "/v1/agents/twin/promote", "{\"reason\":\"r\"}", answers);
+	at_once(f, "/v1/agents/twin/promote", "{\"override\":true,\"reason\":\"r\"}", answers);
 	assert_int_equal(answers[0].status, 200);
 	assert_int_equal(answers[1].status, 409);
 	assert_int_equal(registry_by_handle(f->guild.registry, f->admin.workspace, STR("twin"))->maturity, MATURITY_INTERN);
@@ -212,7 +213,7 @@ static void test_agent_tokens(void **state)
 	call(f, &caller, "POST", "/v1/agents/chat-assistant/decide", "{\"action\":\"chat\"}", 403);
 	call(f, &caller, "POST", "/v1/agents/nobody/decide", "{\"action\":\"chat\"}", 403);
 	call(f, &caller, "POST", "/v1/tokens", NULL, 403);
-	call(f, &caller, "POST", "/v1/agents/ext/promote", "{\"reason\":\"me\"}", 403);
+	call(f, &caller, "POST", "/v1/agents/ext/promote", "{\"override\":true,\"reason\":\"me\"}", 403);
 	call(f, &caller, "GET", "/v1/sessions", NULL, 403);
 }
 

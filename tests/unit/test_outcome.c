@@ -192,7 +192,7 @@ static void an_undone_demotion_is_neither_logged_nor_told(void **state)
 	bus_unsubscribe_all(f->guild.bus, f->guild.loops[0], &heard.subscriber);
 }
 
-/* Confidence alone is no news; the system's agent stays what it is. */
+/* Confidence alone is no news; the system's agent stays what it is, which is one alert. */
 static void nothing_else_is_logged(void **state)
 {
 	struct fixture *f = *state;
@@ -206,9 +206,16 @@ static void nothing_else_is_logged(void **state)
 	assert_int_equal(registry_get(f->guild.registry, id)->maturity, MATURITY_INTERN);
 	assert_int_equal(end_run(f, system, -9000, ERR_OK), ERR_OK);
 	assert_int_equal(registry_get(f->guild.registry, system)->maturity, MATURITY_INTERN);
-	assert_int_equal(audit_entries(f), entries + 3);
+	/* That the system's agent fell is said once, as an alert. */
+	assert_int_equal(audit_entries(f), entries + 4);
+	struct line line = last_line(f);
+	assert_int_equal(line.kinds, LOG_AUDIT | LOG_EVENT);
+	assert_string_equal(line.type, "agent_changed");
+	assert_non_null(strstr(line.topics, " alerts"));
+	assert_non_null(strstr(line.entry, "\"alert\":true,\"cause\":\"confidence\",\"new\":{\"confidence_e4\":0,\"maturity\":\"intern\"}"));
+	assert_int_equal(end_run(f, system, -100, ERR_OK), ERR_OK);
 	assert_int_equal(end_run(f, 1, AGENT_FAILED_E4, ERR_OK), ERR_AGENT_NOT_FOUND);
-	assert_int_equal(audit_entries(f), entries + 3);
+	assert_int_equal(audit_entries(f), entries + 5);
 }
 
 int main(void)
