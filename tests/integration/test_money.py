@@ -193,7 +193,7 @@ class TestBudgets:
         agent = server.agent("Ordered", "student")
         put(server, f"agent:{agent['id']}", 0, "hard").ok(200)
         assert server.chat(HI, agent=agent["id"]).code == "governance_blocked"  # maturity comes first
-        server.post(f"/v1/agents/{agent['id']}/promote", {"reason": "test"}).ok()
+        server.post(f"/v1/agents/{agent['id']}/promote", {"override": True, "reason": "test"}).ok()
         assert server.chat(HI, agent=agent["id"]).code == "budget_exceeded"
         assert server.post(f"/v1/agents/{agent['id']}/enforce", {"action": "chat", "arguments": {}}).code == "budget_exceeded"
         server.post(f"/v1/agents/{agent['id']}/pause").ok()

@@ -75,7 +75,8 @@ class Governed:
     def step(self, agent, up):
         rank = MATURITIES.index(self.rules.maturity[agent]) + (1 if up else -1)
         if 0 <= rank < len(MATURITIES):
-            self.server.post(f"/v1/agents/{self.ids[agent]}/{'promote' if up else 'demote'}", {"reason": "a test"}).ok(200)
+            self.server.post(f"/v1/agents/{self.ids[agent]}/{'promote' if up else 'demote'}",
+                             {"reason": "a test", **({"override": True} if up else {})}).ok(200)
             self.rules.maturity[agent] = MATURITIES[rank]
 
     def level(self, action, level):
