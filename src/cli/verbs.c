@@ -409,7 +409,7 @@ const struct cli_verb cli_verbs[] = {
 	{"user", "add", "NAME", 1, 1, CLI_CLIENT, user_add_options, "make a user", NULL, cli_run_user_add},
 	{"user", "remove", "USER", 1, 1, CLI_CLIENT, NULL, "let somebody sign in no more; what they made stays", NULL, cli_run_user_remove},
 	{"user", "list", "", 0, 0, CLI_CLIENT, list_options, "list users", NULL, cli_run_user_list},
-	{"user", "export", "USER FILE", 2, 2, CLI_CLIENT, NULL, "what the store has of a person, as lines of JSON, into FILE (-: standard output)",
+	{"user", "export", "USER FILE", 2, 2, CLI_CLIENT, NULL, "what the store has of a person, as lines of JSON, into FILE (-: output)",
 	 "USER is an id or a name; or me, for yourself. The last line is of type end; the file is new, or the verb refuses.", cli_run_user_export},
 	{"user", "erase", "USER", 1, 1, CLI_CLIENT, user_erase_options, "take everything of a person out of the store",
 	 "USER is an id or a name; or me, for yourself. Access ends at once. Copies made before keep what they have.", cli_run_user_erase},

@@ -273,15 +273,12 @@ class TestRestore:
 
 class TestVerify:
     @pytest.fixture(scope="class")
-    def sound(self, tmp_path_factory):
+    def sound(self, make_shared_server):
         """A stopped server's directory, with something of everything in it."""
-        from conftest import _factory
-        make, finish = _factory(tmp_path_factory)
-        server = make()
+        server = make_shared_server()
         fill(server)
         server.stop()
-        yield server
-        finish()
+        return server
 
     def test_a_sound_store(self, sound):
         code, found = checks(sound, "--data", str(sound.data))

@@ -52,11 +52,8 @@ OF_THE_MACHINE = {"serve", "restore", "config show", "config check", "version", 
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    from conftest import _factory
-    make, finish = _factory(tmp_path_factory)
-    yield World(make())
-    finish()
+def world(make_shared_server):
+    return World(make_shared_server())
 
 
 def operations(server):

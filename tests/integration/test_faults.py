@@ -89,9 +89,10 @@ class TestDescriptors:
         server = make_server_with_provider()
         kept = Kept(server)
         kept.request("GET", "/readyz")
-        used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        used = {int(name) for name in os.listdir(f"/proc/{server.process.pid}/fd")}
+        free = min(set(range(len(used) + 1)) - used)  # the number that the next one would get
         before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used, before[1]))
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (free, before[1]))
         reply = kept.request("POST", "/v1/chat", {"message": "hello"})
         assert reply.status == 502 and reply.code == "provider_failed"
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)

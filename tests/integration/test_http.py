@@ -372,11 +372,8 @@ class TestSlowClients:
     """T20: deadlines are for the whole, not for each read."""
 
     @pytest.fixture(scope="class")
-    def impatient(self, tmp_path_factory):
-        from conftest import _factory
-        make, finish = _factory(tmp_path_factory)
-        yield make(env={"GUILD_HTTP_HEAD_TIMEOUT": "0.3", "GUILD_HTTP_BODY_RATE": "1m", "GUILD_HTTP_IDLE_TIMEOUT": "1"})
-        finish()
+    def impatient(self, make_shared_server):
+        return make_shared_server(env={"GUILD_HTTP_HEAD_TIMEOUT": "0.3", "GUILD_HTTP_BODY_RATE": "1m", "GUILD_HTTP_IDLE_TIMEOUT": "1"})
 
     def trickle(self, connection, data, stop):
         """A byte now and then, so that no single read would ever time out."""

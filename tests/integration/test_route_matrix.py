@@ -265,11 +265,8 @@ def derived(route, row):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    from conftest import _factory
-    make, finish = _factory(tmp_path_factory)
-    yield World(make(env={"GUILD_AUDIT_CHECKPOINT_EVERY": "0.1"}))
-    finish()
+def world(make_shared_server):
+    return World(make_shared_server(env={"GUILD_AUDIT_CHECKPOINT_EVERY": "0.1"}))
 
 
 def lines():

@@ -53,11 +53,8 @@ def world(module_server):
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory):
-    from conftest import _factory
-    make, finish = _factory(tmp_path_factory)
-    yield make(env={"GUILD_AUDIT_CHECKPOINT_EVERY": "0.1"})
-    finish()
+def module_server(make_shared_server):
+    return make_shared_server(env={"GUILD_AUDIT_CHECKPOINT_EVERY": "0.1"})
 
 
 def kinds_of(path):
