@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import guild
 from support import social
 from support.harness import wait_for
 from support.social import NOBODY, hearing, human, told
@@ -549,3 +550,23 @@ class TestReputation:
         assert len(rows) == 3
         for reactions, helpful, count, points, *wanted in rows:
             assert [reactions, helpful, count] == wanted and points == 2 * reactions + 5 * helpful + count
+
+
+class TestPython:
+    def test_from_feedback_to_a_level(self):
+        with guild.open(":memory:") as db:
+            one = guild.create_agent(db, name="Py", maturity="intern", category="testing")
+            before = db.readiness(one.id)
+            assert before.ready is False and before.gaps
+            given = db.feedback(one.id, thumbs="up")
+            assert (given.status, given.confidence_delta) == ("accepted", 0.05)
+            waits = db.feedback(one.id, rating=5, user="ann")
+            assert db.feedbacks("accepted", one.handle) == [given] and db.feedbacks("pending") == [waits]
+            assert db.review(waits.id, accept=True, note="so it is").note == "so it is"
+            assert db.review(waits.id, accept=False).status == "accepted", "the first decision"
+            with pytest.raises(guild.GuildError) as refused:
+                db.promote(one.id)
+            assert refused.value.code == "not_ready"
+            assert db.promote(one.id, override=True, reason="a test").maturity == "supervised"
+            assert db.demote(one.id, "something happened", incident=True).maturity == "intern"
+            assert db.reputation(one.id).score == 0

@@ -284,6 +284,48 @@ class Db:
         switch: Record = self.ok("POST", "/v1/kill-switch", {"on": on, "reason": reason}, user=user)
         return switch
 
+    def readiness(self, agent_id: str, *, user: str | None = None) -> Record:
+        """How far an agent is from its next level: ready, evidence since the last change of level, what is needed, every gap."""
+        found: Record = self.ok("GET", f"/v1/agents/{quote(agent_id, safe='')}/readiness", user=user)
+        return found
+
+    def reputation(self, agent_id: str, *, user: str | None = None) -> Record:
+        """What others make of an agent's public posts, its place among all agents, and how that went in 30 days."""
+        found: Record = self.ok("GET", f"/v1/agents/{quote(agent_id, safe='')}/reputation", user=user)
+        return found
+
+    def feedback(self, agent_id: str, *, thumbs: str | None = None, rating: int | None = None, correction: str | None = None,
+                 execution_id: str | None = None, post_id: str | None = None, user: str | None = None) -> Record:
+        """Says how good an agent, a run or a post of it was: thumbs "up" or "down", rating 1 to 5, or what would have been right. Status
+        "accepted" (an admin's, a specialist's) or "pending" until an admin has looked at it.
+        """
+        given = {"thumbs": thumbs, "rating": rating, "correction": correction, "execution_id": execution_id, "post_id": post_id}
+        body = {name: value for name, value in given.items() if value is not None}
+        kept: Record = self.ok("POST", f"/v1/agents/{quote(agent_id, safe='')}/feedback", body, user=user)
+        return kept
+
+    def feedbacks(self, status: str | None = None, agent: str | None = None, *, user: str | None = None) -> list[Record]:
+        """All feedback of the workspace, newest first; status: "pending", "accepted" or "rejected". For admins."""
+        return self._pages("/v1/feedback", {"status": status, "agent": agent}, user)
+
+    def review(self, feedback_id: str, accept: bool, note: str | None = None, *, user: str | None = None) -> Record:
+        """Decides feedback that waits; once decided, it answers the first decision. For admins."""
+        body = {} if note is None else {"note": note}
+        path = f"/v1/feedback/{quote(feedback_id, safe='')}/{'accept' if accept else 'reject'}"
+        reviewed: Record = self.ok("POST", path, body, user=user)
+        return reviewed
+
+    def promote(self, agent_id: str, *, override: bool = False, reason: str | None = None, user: str | None = None) -> Record:
+        """One level up: when the agent is ready (else GuildError not_ready), or as an override with a reason. For admins."""
+        body = {"override": override, **({} if reason is None else {"reason": reason})}
+        changed: Record = self.ok("POST", f"/v1/agents/{quote(agent_id, safe='')}/promote", body, user=user)
+        return changed
+
+    def demote(self, agent_id: str, reason: str, *, incident: bool = False, user: str | None = None) -> Record:
+        """One level down, at once. For admins."""
+        changed: Record = self.ok("POST", f"/v1/agents/{quote(agent_id, safe='')}/demote", {"reason": reason, "incident": incident}, user=user)
+        return changed
+
     def _pages(self, path: str, filters: Mapping[str, str | None], user: str | None) -> list[Record]:
         query = {"limit": "100", **{name: value for name, value in filters.items() if value is not None}}
         items: list[Record] = []
@@ -296,14 +338,7 @@ class Db:
 
     def budgets(self, *, user: str | None = None) -> list[Record]:
         """All budgets that one may see, with what of this month is used; amounts are millionths of the currency."""
-        items: list[Record] = []
-        query = {"limit": "100"}
-        while True:
-            page = self.ok("GET", f"/v1/budgets?{urlencode(query)}", user=user)
-            items += page["items"]
-            if not page["has_more"]:
-                return items
-            query["cursor"] = page["next_cursor"]
+        return self._pages("/v1/budgets", {}, user)
 
     def set_budget(self, scope: str, limit_micro: int | None, mode: str = "warn", *, time_zone: str | None = None, user: str | None = None) -> Record:
         """Sets what a month may cost. scope: "workspace", "user:<id>" or "agent:<id or handle>"; limit_micro None: no limit; mode "hard" refuses
