@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from support.harness import wait_for
+
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NUMBERS = itertools.count(1)
 WHO = ("owner", "other", "foreign", "viewer", "agent", "nobody")
@@ -206,7 +208,9 @@ class World:
         return self.server.post("/v1/direct-messages", {"to_user_id": self.owner.id, "content": "c"}).ok(201)["id"]
 
     def entry(self):
-        return self.owner.items("/v1/audit?limit=100")[-1]["id"]  # the oldest: a checkpoint is over it
+        oldest = self.owner.items("/v1/audit?limit=100")[-1]["id"]
+        wait_for(lambda: self.owner.get(f"/v1/audit/{oldest}/proof").status != 409, "a checkpoint over it")
+        return oldest
 
     def thing(self, route):
         """What {id} of that route is, new."""
