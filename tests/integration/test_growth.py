@@ -290,13 +290,13 @@ class TestReadiness:
         server, one = server_with_provider, hosted(server_with_provider)
         provider.script({"deltas": ["a"] * 50, "hold_after": 1}, {"deltas": ["b"] * 50, "hold_after": 1}, {"deltas": ["c"]})
         stream = server.stream("hello", agent=one["id"])
-        run = stream.next().data["execution_id"]
+        run = stream.until(lambda e: e.seq == 2)[0].data["execution_id"]  # the provider has been asked: the next one gets the next script
         server.post(f"/v1/executions/{run}/cancel").ok(202)
         server.ended(run, "cancelled")
         got = evidence(server, one)
         assert (got["runs"], got["human_cancels"], got["successful_episodes"], got["intervention_rate"]) == (1, 1, 0, 1)
         second = server.stream("again", agent=one["id"])
-        first = second.next().data
+        first = second.until(lambda e: e.seq == 2)[0].data
         server.chat("instead", session_id=first["session_id"], on_busy="interrupt").ok(200)
         server.ended(first["execution_id"], "cancelled")
         assert evidence(server, one)["human_cancels"] == 1, "saying something else is no cancel"
