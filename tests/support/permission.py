@@ -11,7 +11,8 @@ agents_ = st.sampled_from(MATURITIES)
 actions_ = st.sampled_from(sorted(ACTIONS))
 changes_ = st.one_of(
     st.tuples(st.just("lifecycle"), agents_, st.sampled_from(["active", "paused", "stopped"])), st.tuples(st.just("step"), agents_, st.booleans()),
-    st.tuples(st.just("level"), actions_, st.integers(1, 4)), st.tuples(st.sampled_from(["emergency", "kill"]), st.booleans()))
+    st.tuples(st.just("budget"), agents_, st.booleans()), st.tuples(st.just("level"), actions_, st.integers(1, 4)),
+    st.tuples(st.sampled_from(["emergency", "kill"]), st.booleans()))
 
 
 class Rules:
@@ -20,6 +21,7 @@ class Rules:
     def __init__(self):
         self.maturity = {m: m for m in MATURITIES}
         self.lifecycle = dict.fromkeys(MATURITIES, "active")
+        self.spent = dict.fromkeys(MATURITIES, False)  # its hard budget has nothing left
         self.levels = dict(ACTIONS)
         self.emergency = self.stopped = False
 
@@ -36,6 +38,8 @@ class Rules:
             status = "lifecycle"
         elif rank < level and not (self.emergency or off):
             status = "maturity"
+        elif self.spent[agent]:
+            status = "budget_exceeded"
         else:
             status = "approval_required" if needs else "ok"
         return status, status in ("ok", "approval_required"), needs, status == "ok"
@@ -56,6 +60,7 @@ class Governed:
         first = Rules()
         for agent in MATURITIES:
             self.lifecycle(agent, "active")
+            self.budget(agent, False)
             while self.rules.maturity[agent] != agent:
                 up = MATURITIES.index(self.rules.maturity[agent]) < MATURITIES.index(agent)
                 self.step(agent, up)
@@ -78,6 +83,12 @@ class Governed:
             self.server.post(f"/v1/agents/{self.ids[agent]}/{'promote' if up else 'demote'}",
                              {"reason": "a test", **({"override": True} if up else {})}).ok(200)
             self.rules.maturity[agent] = MATURITIES[rank]
+
+    def budget(self, agent, spent):
+        if self.rules.spent[agent] != spent:
+            limit = 0 if spent else None
+            self.server.put(f"/v1/budgets/agent:{self.ids[agent]}", {"limit_micro": limit, "mode": "hard"}).ok(200)
+            self.rules.spent[agent] = spent
 
     def level(self, action, level):
         if self.rules.levels[action] != level:
