@@ -242,6 +242,8 @@ static void test_an_emergency_ends_by_itself(void **state)
 	mono_us += 1;
 	assert_int_equal(decided(policy, &student, &decision), ERR_GOVERNANCE);
 	assert_int_equal(decision.exception, EXCEPTION_NONE);
+	mono_us += 1;
+	assert_int_equal(decided(policy, &student, &decision), ERR_GOVERNANCE);
 	emergency_set(0);
 	policy = policy_get(guild.policies, WORKSPACE);
 	assert_true(policy_holds(policy, policy_revision(policy)));
