@@ -464,6 +464,12 @@ static enum err authenticate(void *ctx, struct str token, int64_t wall_us, struc
 	return identity_authenticate(guild->identity, token, wall_us, out);
 }
 
+static enum err authenticate_session(void *ctx, struct str session, int64_t wall_us, struct caller *out)
+{
+	struct guild *guild = ctx;
+	return identity_authenticate_session(guild->identity, session, wall_us, out);
+}
+
 /* To act as an agent takes its own token, as an end user the scope for it. */
 static enum err acts_as(void *ctx, struct caller *caller, struct str user, const char **detail)
 {
@@ -536,12 +542,18 @@ static enum err step_doors(struct guild *guild, char *detail)
 {
 	const struct config *c = guild->config;
 	struct app *app = guild->app;
-	(void)detail;
-	app_origins(c, app);
+	bool good = app_origins_read(config_text(c, CONFIG_http_origins), &app->origins) &&
+		    app_origins_read(config_text(c, CONFIG_http_cors_origins), &app->cors_origins);
+	if (!good) {
+		snprintf(detail, DETAIL_BYTES,
+			 "http.origins and http.cors_origins take at most %d origins like https://console.example, no path, no *", APP_ORIGINS_MAX);
+		return ERR_INVALID;
+	}
 	struct http_options options = {.env = guild->env,
 				       .tables = route_tables,
 				       .ctx = guild,
 				       .authenticate = authenticate,
+				       .authenticate_session = authenticate_session,
 				       .acts_as = acts_as,
 				       .act_new = act_new,
 				       .limited = ops_limited,
@@ -551,7 +563,8 @@ static enum err step_doors(struct guild *guild, char *detail)
 				       .loop_count = guild->loop_count,
 				       .limits = limits_of(c),
 				       .body_bytes_max = (size_t)config_number(c, CONFIG_http_body_max),
-				       .origins = app->origins};
+				       .origins = app->origins.list,
+				       .cors_origins = app->cors_origins.list};
 	enum err err = http_server_create(&options, &guild->http);
 	err = err == ERR_OK ? idempotency_create(guild, &guild->idempotency) : err;
 	err = err == ERR_OK ? ops_create(guild, &guild->ops) : err;

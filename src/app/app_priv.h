@@ -31,6 +31,12 @@ struct app_loop {
 	int64_t drain_until_us;
 };
 
+/* Texts in `text`; NULL at the end. */
+struct app_origins {
+	char text[4096];
+	const char *list[APP_ORIGINS_MAX + 1];
+};
+
 struct app {
 	char dir[4096];
 	char path[4200];
@@ -41,8 +47,7 @@ struct app {
 	struct catalogue_place catalogue;
 	struct conn_caps *caps;
 	struct app_loop loops[64];
-	char origins_text[4096];
-	const char *origins[APP_ORIGINS_MAX + 1];
+	struct app_origins origins, cors_origins;
 	const struct transport *transport; /* NULL: sockets */
 	bool listen;
 	bool store_running;
@@ -55,8 +60,8 @@ void app_destroy(struct guild **guild);
 bool app_ollama_there(void);
 /* For loop_each_conn: closes a connection at once. */
 void app_conn_abort(struct conn *conn, void *arg);
-/* Splits http.origins into app->origins. */
-void app_origins(const struct config *config, struct app *app);
+/* Splits a setting into origins. False: one of them is none, or there are too many. */
+bool app_origins_read(struct str text, struct app_origins *out);
 /* True for "agent:<id or handle>" as a user of the library; *user is then what stands behind the colon. */
 bool app_user_agent(struct str *user);
 

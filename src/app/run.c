@@ -286,15 +286,28 @@ bool app_ollama_there(void)
 	return there;
 }
 
-void app_origins(const struct config *config, struct app *app)
+/* A scheme and a host, as browsers say it: with a path, or as a pattern, it would never be met. */
+static bool is_origin(struct str text)
 {
-	struct str rest = config_text(config, CONFIG_http_origins), part;
+	bool plain = str_starts(text, STR("http://")), sealed = str_starts(text, STR("https://"));
+	struct str host = str_sub(text, sealed ? 8 : 7, text.len);
+	return (plain || sealed) && host.len > 0 && str_find_byte(host, '/') < 0 && str_find_byte(host, '*') < 0;
+}
+
+bool app_origins_read(struct str text, struct app_origins *out)
+{
+	struct str part;
 	size_t count = 0, used = 0;
-	while (count < APP_ORIGINS_MAX && str_split(&rest, ' ', &part)) {
-		if (part.len > 0 && used + part.len + 1 < sizeof(app->origins_text)) {
-			str_to_z(part, app->origins_text + used, part.len + 1);
-			app->origins[count++] = app->origins_text + used;
-			used += part.len + 1;
+	while (str_split(&text, ' ', &part)) {
+		if (part.len == 0) {
+			continue;
 		}
+		if (count == APP_ORIGINS_MAX || used + part.len + 1 > sizeof(out->text) || !is_origin(part)) {
+			return false;
+		}
+		str_to_z(part, out->text + used, part.len + 1);
+		out->list[count++] = out->text + used;
+		used += part.len + 1;
 	}
+	return true;
 }

@@ -17,6 +17,7 @@ struct caller {
 	int64_t principal;
 	int64_t workspace;
 	int64_t token;         /* 0: no token (library, the server itself) */
+	int64_t session;       /* of the console, made from that token; 0: the token itself was shown */
 	int64_t agent;         /* of ROLE_AGENT */
 	int64_t actor;         /* the principal whose token it is, when it acts for another; else 0 */
 	int64_t expires_at_us; /* 0: never */

@@ -34,36 +34,72 @@ bool http_auth_act(struct http_request_private *priv)
 	return err == ERR_OK || http_request_refuse(priv, err, detail);
 }
 
-/* False only when the answer could not be found out, or the request says it twice. */
+typedef enum err look_up_fn(void *ctx, struct str secret, int64_t wall_us, struct caller *out);
+
+/* Looks a token or a session up, unless its address failed too often. */
+static enum err look_up(struct http_request_private *priv, look_up_fn *with, struct str secret, struct caller *out)
+{
+	struct http_server *server = priv->home->server;
+	const struct conn_address *peer = conn_peer(priv->conn->conn);
+
+	priv->rate.retry_after_ms = http_sign_in_wait_ms(server, peer, priv->pub.started_us);
+	if (priv->rate.retry_after_ms > 0) {
+		return ERR_RATE_LIMITED;
+	}
+	enum err err = with(server->options.ctx, secret, env_wall_us(server->options.env), out);
+	err = err == ERR_OK && out->role == ROLE_NONE ? ERR_UNAUTHENTICATED : err;
+	if (err == ERR_UNAUTHENTICATED) {
+		http_sign_in_failed(server, peer, priv->pub.started_us);
+	}
+	if (err) {
+		*out = (struct caller){0};
+	}
+	return err;
+}
+
+enum err http_request_sign_in(struct http_request *request, struct str token, struct caller *out)
+{
+	struct http_request_private *priv = request->priv;
+
+	/* Cookies are of connections; the library has none. */
+	return priv->conn ? look_up(priv, priv->home->server->options.authenticate, token, out) : ERR_UNAUTHENTICATED;
+}
+
+/* With a cookie alone an effect needs more than the cookie. */
+static bool browser_admit(struct http_request_private *priv, struct str session)
+{
+	enum http1_method method = priv->head.method;
+	bool harmless = method == HTTP1_GET || method == HTTP1_HEAD;
+
+	return harmless || (http_origin_admit(priv) && http_csrf_admit(priv, session));
+}
+
+/* False only when the answer could not be found out, the request says it twice, or a foreign page may have sent it. */
 static bool sign_in(struct http_request_private *priv)
 {
 	static const struct str name = STR("Authorization");
 	const struct http_options *options = &priv->home->server->options;
-	struct str token = bearer(http1_field(&priv->head, name));
-	struct caller *caller = &priv->pub.caller;
+	bool signs_in = (priv->pub.route->flags & HTTP_SIGN_IN) != 0;
+	struct str token = options->authenticate ? bearer(http1_field(&priv->head, name)) : STR_NONE;
+	struct str session = options->authenticate_session && !signs_in ? http_session_cookie(priv) : STR_NONE;
 
-	if (!token.len || !options->authenticate) {
+	if (signs_in && !http_origin_admit(priv)) {
+		return false;
+	}
+	if (!token.len && !session.len) {
 		return true;
 	}
 	if (http1_field_count(&priv->head, name) > 1) {
 		return http_request_refuse(priv, ERR_MALFORMED, "Authorization is given twice.");
 	}
-	priv->rate.retry_after_ms = http_sign_in_wait_ms(priv->home->server, conn_peer(priv->conn->conn), priv->pub.started_us);
-	if (priv->rate.retry_after_ms > 0) {
-		return http_request_refuse(priv, ERR_RATE_LIMITED, "Too many sign-ins failed from this address.");
-	}
-	enum err err = options->authenticate(options->ctx, token, env_wall_us(options->env), caller);
-	if (err == ERR_UNAUTHENTICATED) {
-		http_sign_in_failed(priv->home->server, conn_peer(priv->conn->conn), priv->pub.started_us);
-	}
-	priv->pub.signed_in = err == ERR_OK && caller->role != ROLE_NONE;
-	if (!priv->pub.signed_in) {
-		*caller = (struct caller){0};
-	}
+	enum err err = token.len ? look_up(priv, options->authenticate, token, &priv->pub.caller)
+				 : look_up(priv, options->authenticate_session, session, &priv->pub.caller);
+	priv->pub.signed_in = err == ERR_OK;
 	if (priv->pub.signed_in) {
-		return http_auth_act(priv);
+		return (token.len || browser_admit(priv, session)) && http_auth_act(priv);
 	}
-	return err == ERR_OK || err == ERR_UNAUTHENTICATED || http_request_refuse(priv, err, NULL);
+	return err == ERR_UNAUTHENTICATED ||
+	       http_request_refuse(priv, err, err == ERR_RATE_LIMITED ? "Too many sign-ins failed from this address." : NULL);
 }
 
 static bool role_fits(const struct http_route *route, enum role role)

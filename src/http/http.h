@@ -48,8 +48,9 @@ enum {
 	HTTP_TEXT = 32,         /* reply is text, not JSON */
 	HTTP_ENDLESS = 64,      /* a stream that no run ends: it ends when the server stops */
 	HTTP_EXISTED = 128,     /* answers 200 instead of reply_status where there was nothing to make */
-	HTTP_HARMLESS = 256,    /* a POST that changes nothing: it takes no Idempotency-Key */
+	HTTP_HARMLESS = 256,    /* a POST that takes no Idempotency-Key: it changes nothing, or what is not worth keeping an answer for */
 	HTTP_CLAIM = 512,       /* its effect is not in the store: an Idempotency-Key is kept before it, and forgotten when it is refused */
+	HTTP_SIGN_IN = 1024,    /* signs in: a cookie from before means nothing, a foreign page may not */
 };
 
 struct http_route {
@@ -135,6 +136,14 @@ void http_reply_invalid(struct http_request *request, const char *pointer, const
 
 /* The user that act_new was asked for is there: goes on. */
 void http_request_act(struct http_request *request);
+/* Looks up a token that came in a body; failures count for the address. ERR_UNAUTHENTICATED, ERR_RATE_LIMITED. */
+enum err http_request_sign_in(struct http_request *request, struct str token, struct caller *out) MUST_USE;
+/* Sets the console's cookie; seconds 0: clears it. */
+void http_reply_session(struct http_request *request, struct str session, int64_t seconds);
+/* What X-CSRF-Token has to say with that secret; false: the request came without the cookie. */
+#define HTTP_CSRF_LEN 64
+void http_csrf_of(struct str session, char out[HTTP_CSRF_LEN + 1]);
+bool http_request_csrf(const struct http_request *request, char out[HTTP_CSRF_LEN + 1]);
 /* To its row's handler: for options.look. */
 void http_request_handle(struct http_request *request);
 
@@ -214,6 +223,8 @@ struct http_options {
 	void *ctx;                              /* given to handlers */
 	/* Looks up a bearer token. ERR_UNAUTHENTICATED. On the request's loop, must not block. */
 	enum err (*authenticate)(void *ctx, struct str token, int64_t wall_us, struct caller *out);
+	/* The same for the secret of the console's cookie; NULL: there are no cookies. */
+	enum err (*authenticate_session)(void *ctx, struct str session, int64_t wall_us, struct caller *out);
 	/* Makes the signed-in caller act as that user (header X-Guild-User), or refuses, then *detail may say why. ERR_AGAIN: there is no such
 	 * user yet; the caller is what that one will be, without a principal. On the request's loop, must not block; may be NULL. */
 	enum err (*acts_as)(void *ctx, struct caller *caller, struct str user, const char **detail);
@@ -230,7 +241,9 @@ struct http_options {
 	unsigned loop_count;
 	struct http_limits limits;
 	size_t body_bytes_max;
-	const char *const *origins;             /* allowed WebSocket origins besides the own host; NULL at the end */
+	/* Of pages, besides the own host's; NULL at the end. Those of origins may open WebSockets and use the cookie; those of cors_origins may also
+	 * read answers. */
+	const char *const *origins, *const *cors_origins;
 };
 
 enum err http_server_create(const struct http_options *options, struct http_server **out) MUST_USE;
@@ -245,7 +258,8 @@ size_t http_server_unanswered(const struct http_server *server, const struct loo
 /* On each loop: no new requests on kept connections (Connection: close), idle ones are closed, WebSockets get 1001, streams are told
  * `retry` and end with their run. New requests get 503 going_away. */
 void http_server_drain(struct http_server *server, struct loop *loop);
-/* On each loop: closes WebSockets (4001) and streams that were signed in with that token (token != 0), or by that principal. */
+/* On each loop: closes WebSockets (4001) and streams that were signed in with that token (or console session; token != 0), or by that
+ * principal. */
 void http_server_revoke(struct http_server *server, struct loop *loop, int64_t token, int64_t principal);
 
 /* Takes one from the caller's rate, for doors that are not requests (messages of a WebSocket): 0, or how long to wait in ms; then

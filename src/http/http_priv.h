@@ -1,7 +1,7 @@
 /*
  * http_priv.h - what the files of the server side share: server, loop, connection, request.
  *
- * For:     src/http/{connection,route,request,members,reply,auth,limit,stream,websocket,local,server}.c.
+ * For:     src/http/{connection,route,browser,request,members,reply,auth,limit,stream,websocket,local,server}.c.
  * Not for: anyone else; the client (client.h).
  * Threads: all but the rate limit's slots belongs to one loop.
  * Memory:  requests are pooled per loop with their first arena block and their bufs; connections own their request until it is dispatched.
@@ -172,6 +172,20 @@ bool http_request_refuse(struct http_request_private *priv, enum err err, const 
 bool http_members_check_query(struct http_request_private *priv);
 bool http_members_check_body(struct http_request_private *priv);
 bool http_websocket_check(struct http_request_private *priv);
+
+/* ---- browsers (browser.c) ---- */
+/* How often a Cookie header has that name; *out is the last one's value. */
+unsigned http_cookie_find(struct str header, struct str name, struct str *out);
+/* The session's secret; at NULL: none, or an Authorization header that goes before it. */
+struct str http_session_cookie(const struct http_request_private *priv);
+enum http_origin { HTTP_ORIGIN_NONE, HTTP_ORIGIN_GOOD, HTTP_ORIGIN_FOREIGN };
+enum http_origin http_origin_of(const struct http_request_private *priv);
+/* Each refuses and returns false when a page of another origin may have sent it. */
+bool http_origin_admit(struct http_request_private *priv);
+bool http_csrf_admit(struct http_request_private *priv, struct str session);
+/* The headers of CORS for any answer, and for one to OPTIONS. */
+void http_cors_reply(struct http_request_private *priv);
+void http_cors_preflight(struct http_request_private *priv);
 
 /* Reads the Idempotency-Key into request->idem where the row has an effect. */
 bool http_idem_admit(struct http_request_private *priv);

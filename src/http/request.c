@@ -257,6 +257,7 @@ void http_request_admit(struct http_request_private *priv)
 	priv->head_only = request->method == HTTP1_HEAD;
 	id_adopt(request, http1_field(&priv->head, STR("X-Request-Id")));
 	trace_adopt(request, http1_field(&priv->head, STR("traceparent")));
+	http_cors_reply(priv);
 	if (priv->home->draining) {
 		http_request_refuse(priv, ERR_GOING_AWAY, NULL);
 		return;
@@ -296,6 +297,7 @@ void http_request_run(struct http_request_private *priv)
 	}
 	if (priv->options_only) {
 		http_reply_header(request, "Allow", str_of(priv->node->allow));
+		http_cors_preflight(priv);
 		http_reply_empty(request, 204);
 		return;
 	}

@@ -181,7 +181,7 @@ void http_server_revoke(struct http_server *server, struct loop *loop, int64_t t
 		struct http_conn *c = conn_of(node);
 		const struct caller *caller = c->socket ? websocket_caller(c->socket) : c->request ? &c->request->pub.caller : NULL;
 		if (caller && caller->role != ROLE_NONE &&
-		    (token ? caller->token == token : caller->principal == principal || caller->actor == principal)) {
+		    (token ? caller->token == token || caller->session == token : caller->principal == principal || caller->actor == principal)) {
 			revoke(c);
 		}
 	}

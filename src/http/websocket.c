@@ -50,36 +50,12 @@ static bool refuse(struct http_request_private *priv, enum err err, const char *
 	return false;
 }
 
-/* T10. A client without Origin is no browser; a page has to come from here or from a listed place. */
-static bool origin_fits(struct http_request_private *priv)
+/* T10. A client without Origin is no browser: it has no cookie either. */
+static bool origin_fits(const struct http_request_private *priv)
 {
-	const char *const *origins = priv->home->server->options.origins;
-	struct str origin = http1_field(&priv->head, STR("Origin"));
-	struct str host = http1_field(&priv->head, STR("Host"));
-	struct str own = origin;
+	enum http_origin origin = http_origin_of(priv);
 
-	if (!origin.at) {
-		return true;
-	}
-	if (http1_field_count(&priv->head, STR("Origin")) > 1) {
-		return false;
-	}
-	if (str_eq_case(str_sub(origin, 0, 7), STR("http://"))) {
-		own = str_sub(origin, 7, origin.len);
-	} else if (str_eq_case(str_sub(origin, 0, 8), STR("https://"))) {
-		own = str_sub(origin, 8, origin.len);
-	} else {
-		return false;
-	}
-	if (host.len && str_eq_case(own, host)) {
-		return true;
-	}
-	for (; origins && *origins; origins++) {
-		if (str_eq_case(str_of(*origins), origin)) {
-			return true;
-		}
-	}
-	return false;
+	return origin == HTTP_ORIGIN_GOOD || (origin == HTTP_ORIGIN_NONE && !priv->pub.caller.session);
 }
 
 bool http_websocket_check(struct http_request_private *priv)

@@ -21,6 +21,7 @@ enum {
 /* What a token's hash leads to. */
 struct token_entry {
 	int64_t id, principal, expires_at_us;
+	int64_t parent;  /* of a session of the console: its token; else 0 */
 	uint32_t scopes; /* 0: all */
 	uint8_t hash[HASH_SHA256_BYTES];
 };
@@ -143,15 +144,16 @@ struct command_overlay identity_overlay(struct identity *identity)
 
 /* ---- who is asking ---- */
 
-enum err identity_authenticate(struct identity *identity, struct str token, int64_t wall_us, struct caller *out)
+/* A token and the secret of a session are no good at each other's door. */
+static enum err authenticate(struct identity *identity, struct str token, bool session, int64_t wall_us, struct caller *out)
 {
 	uint8_t hash[HASH_SHA256_BYTES];
-	if (token.len != TOKEN_TEXT_LEN || !str_starts(token, STR("guild_"))) {
+	if (token.len != TOKEN_TEXT_LEN) {
 		return ERR_UNAUTHENTICATED;
 	}
 	hash_sha256(token, hash);
 	const struct token_entry *entry = overlay_get_published(&identity->tables[TABLE_TOKENS], token_key(hash));
-	if (entry == NULL || !hash_equal(entry->hash, hash, sizeof(hash))) {
+	if (entry == NULL || !hash_equal(entry->hash, hash, sizeof(hash)) || (entry->parent != 0) != session) {
 		return ERR_UNAUTHENTICATED;
 	}
 	if (entry->expires_at_us != 0 && entry->expires_at_us <= wall_us) {
@@ -162,10 +164,21 @@ enum err identity_authenticate(struct identity *identity, struct str token, int6
 		return ERR_UNAUTHENTICATED;
 	}
 	identity_caller(principal, out);
-	out->token = entry->id;
+	out->token = session ? entry->parent : entry->id;
+	out->session = session ? entry->id : 0;
 	out->expires_at_us = entry->expires_at_us;
 	out->scopes &= entry->scopes != 0 ? entry->scopes : SCOPES_ALL;
 	return ERR_OK;
+}
+
+enum err identity_authenticate(struct identity *identity, struct str token, int64_t wall_us, struct caller *out)
+{
+	return authenticate(identity, token, false, wall_us, out);
+}
+
+enum err identity_authenticate_session(struct identity *identity, struct str secret, int64_t wall_us, struct caller *out)
+{
+	return authenticate(identity, secret, true, wall_us, out);
 }
 
 const struct principal *identity_principal(struct identity *identity, int64_t id)
@@ -353,8 +366,16 @@ enum err identity_writer_external_remove(struct identity *identity, const struct
 enum err identity_writer_token_remove(
 	struct identity *identity, int64_t principal, const uint8_t hash[HASH_SHA256_BYTES])
 {
-	quota_give(identity->quota, QUOTA_TOKENS, principal);
+	const struct token_entry *entry = overlay_get(&identity->tables[TABLE_TOKENS], token_key(hash));
+	if (entry == NULL || entry->parent == 0) {
+		quota_give(identity->quota, QUOTA_TOKENS, principal);
+	}
 	return overlay_remove(&identity->tables[TABLE_TOKENS], token_key(hash));
+}
+
+enum err identity_writer_session_put(struct identity *identity, const struct token_row *session)
+{
+	return token_entry_put(identity, session);
 }
 
 /* ---- provider keys ---- */
@@ -478,6 +499,7 @@ static enum err token_entry_put(struct identity *identity, const struct token_ro
 	*entry = (struct token_entry){.id = token->id,
 		.principal = token->principal,
 		.expires_at_us = token->terms.expires_at_us,
+		.parent = token->parent,
 		.scopes = token->terms.scopes};
 	memcpy(entry->hash, token->hash, sizeof(entry->hash));
 	return table_put(identity, TABLE_TOKENS, token_key(token->hash), entry);

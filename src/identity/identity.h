@@ -44,6 +44,8 @@ struct command_overlay identity_overlay(struct identity *identity);
 
 /* ERR_UNAUTHENTICATED for an unknown, expired or revoked token or a disabled principal. Constant-time compare. */
 enum err identity_authenticate(struct identity *identity, struct str token, int64_t wall_us, struct caller *out) MUST_USE;
+/* The same for the secret of a console session's cookie; the caller's token is the one that the session was made from. */
+enum err identity_authenticate_session(struct identity *identity, struct str secret, int64_t wall_us, struct caller *out) MUST_USE;
 /* NULL when unknown. */
 const struct principal *identity_principal(struct identity *identity, int64_t id);
 /* A user by the name an embedding program gave it; NULL when unknown. */
@@ -139,7 +141,7 @@ void token_reply(struct guild *guild, struct http_request *request, const struct
 	{"expires_at", HTTP_STRING, false, 1, 40, NULL, "when it ends, ISO-8601"}, \
 	{"expires_in_s", HTTP_INT, false, 1, TOKEN_SECONDS_MAX, NULL, "seconds until it ends"}
 
-/* /v1/me, /v1/users, /v1/tokens */
+/* /v1/me, /v1/auth, /v1/users, /v1/tokens */
 extern const struct http_route identity_routes[];
 
 #endif

@@ -106,6 +106,7 @@ static void handle_me(struct http_request *request, void *ctx)
 		return;
 	}
 	struct time_text expires = time_format(request->caller.expires_at_us);
+	char csrf[HTTP_CSRF_LEN + 1];
 	struct buf text;
 	struct json_out json;
 	buf_init(&text, OBJECT_BYTES_MAX);
@@ -114,6 +115,9 @@ static void handle_me(struct http_request *request, void *ctx)
 	principal_members(guild, principal, &json);
 	token_scopes_json(request->caller.scopes, &json);
 	json_put_str_or_null(&json, STR("expires_at"), request->caller.expires_at_us != 0 ? time_str(&expires) : STR_NONE);
+	if (http_request_csrf(request, csrf)) {
+		json_put_str(&json, STR("csrf_token"), str_of(csrf));
+	}
 	json_object_end(&json);
 	change_reply(request, 200, &text);
 }
@@ -429,6 +433,11 @@ static enum err user_update_apply(struct command *base, struct db *db)
 	if (err == ERR_OK && (command->removes || command->to.role != from->role)) {
 		err = identity_tokens_end(command->identity, db, from->id, 0, command_now_us(base));
 	}
+	/* Who may come back signs in again. */
+	if (err == ERR_OK && command->to.disabled_at_us != 0) {
+		int64_t ended = 0;
+		err = identity_sessions_end(command->identity, db, from->id, 0, 0, &ended);
+	}
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 
@@ -460,6 +469,11 @@ static void user_finish(struct command *base)
 const struct http_route identity_routes[] = {
 	{HTTP1_GET, "/v1/me", ROLE_VIEWER, SCOPE_SIGNED_IN, HTTP_AGENT_OK, "get_account", "Shows who the token belongs to.", NULL, NULL,
 		"me", 200, handle_me},
+	{HTTP1_POST, "/v1/auth/login", ROLE_VIEWER, SCOPE_OPEN, HTTP_OPEN | HTTP_SIGN_IN | HTTP_HARMLESS, "grant",
+		"Signs a browser in: sets the cookie guild_session, which has the token's scopes for 12 hours at most.", identity_login_members,
+		NULL, "login", 200, identity_handle_login},
+	{HTTP1_POST, "/v1/auth/logout", ROLE_VIEWER, SCOPE_SIGNED_IN, HTTP_HARMLESS, "revoke",
+		"Ends the session of the cookie and closes what it has open.", NULL, NULL, NULL, 204, identity_handle_logout},
 	{HTTP1_GET, "/v1/users", ROLE_ADMIN, SCOPE_ADMIN, 0, "list_users", "Lists the principals of the workspace.", NULL, list_query,
 		"list:principal", 200, handle_user_list},
 	{HTTP1_POST, "/v1/users", ROLE_ADMIN, SCOPE_ADMIN, 0, "create", "Makes a user; tokens are made separately.", user_create_members,

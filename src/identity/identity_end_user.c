@@ -64,6 +64,7 @@ enum err identity_act_as(struct guild *guild, struct caller *caller, struct str 
 	caller->scopes &= asker.scopes;
 	caller->actor = asker.principal;
 	caller->token = asker.token;
+	caller->session = asker.session;
 	caller->expires_at_us = asker.expires_at_us;
 	return principal != NULL ? ERR_OK : ERR_AGAIN;
 }

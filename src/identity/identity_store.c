@@ -3,7 +3,7 @@
 #include "identity/identity_priv.h"
 
 #define PRINCIPAL_COLUMNS "id, workspace, kind, role, name, external_id, agent, specialty, disabled_at, created_at"
-#define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at, scopes"
+#define TOKEN_COLUMNS     "id, principal, hash, label, created_at, expires_at, revoked_at, scopes, parent"
 
 static const struct db_column principal_columns[] = {
 	DB_INT(struct principal, id),
@@ -34,13 +34,16 @@ static const struct db_sql sql_token_labels = {
 static const struct db_sql sql_principal_rows = {
 	"SELECT " PRINCIPAL_COLUMNS " FROM principal WHERE id > ?1 ORDER BY id LIMIT ?2"};
 static const struct db_sql sql_token_insert = {
-	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+	"INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
 static const struct db_sql sql_token_revoke = {"UPDATE token SET revoked_at = ?2 WHERE id = ?1"};
 static const struct db_sql sql_token_live = {
-	"SELECT id, hash FROM token WHERE principal = ?1 AND revoked_at IS NULL AND (?2 = 0 OR expires_at <= ?2) ORDER BY id "
-	"LIMIT ?3"};
+	"SELECT id, hash FROM token WHERE principal = ?1 AND revoked_at IS NULL AND parent IS NULL "
+	"AND (?2 = 0 OR expires_at <= ?2) ORDER BY id LIMIT ?3"};
 static const struct db_sql sql_token_count = {
-	"SELECT count(*) FROM (SELECT id FROM token WHERE principal = ?1 AND revoked_at IS NULL LIMIT ?2) AS live"};
+	"SELECT count(*) FROM (SELECT id FROM token WHERE principal = ?1 AND revoked_at IS NULL AND parent IS NULL LIMIT ?2) AS live"};
+static const struct db_sql sql_session_rows = {
+	"SELECT id, hash FROM token WHERE principal = ?1 AND parent IS NOT NULL AND (?2 = 0 OR parent = ?2) ORDER BY id LIMIT ?3"};
+static const struct db_sql sql_session_delete = {"DELETE FROM token WHERE id = ?1 AND parent IS NOT NULL"};
 static const struct db_sql sql_token_get = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?1"};
 static const struct db_sql sql_token_rows = {"SELECT " TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"};
 
@@ -136,6 +139,7 @@ enum err token_row_insert(struct db *db, const struct token_row *token)
 	db_bind_key(stmt, 6, token->terms.expires_at_us);
 	db_bind_key(stmt, 7, token->revoked_at_us);
 	db_bind_key(stmt, 8, token->terms.scopes);
+	db_bind_key(stmt, 9, token->parent);
 	return db_run(stmt);
 }
 
@@ -158,18 +162,17 @@ static enum err token_of_row(struct db_stmt *stmt, struct token_row *out)
 		.principal = db_int(stmt, 1),
 		.created_at_us = db_int(stmt, 4),
 		.revoked_at_us = db_key(stmt, 6),
+		.parent = db_key(stmt, 8),
 		.terms = {.label = db_text(stmt, 3), .expires_at_us = db_key(stmt, 5), .scopes = (uint32_t)db_key(stmt, 7)},
 	};
 	memcpy(out->hash, hash.at, HASH_SHA256_BYTES);
 	return ERR_OK;
 }
 
-enum err token_rows_live(
-	struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count)
+static enum err hashes_of(struct db_stmt *stmt, int64_t principal, int64_t which, size_t max, struct token_row *out, size_t *count)
 {
-	struct db_stmt *stmt = db_use(db, &sql_token_live);
 	db_bind_int(stmt, 1, principal);
-	db_bind_int(stmt, 2, expired_at_us);
+	db_bind_int(stmt, 2, which);
 	db_bind_int(stmt, 3, (int64_t)max);
 	*count = 0;
 	enum err err;
@@ -183,6 +186,24 @@ enum err token_rows_live(
 		memcpy(out[(*count)++].hash, hash.at, HASH_SHA256_BYTES);
 	}
 	return err;
+}
+
+enum err token_rows_live(
+	struct db *db, int64_t principal, int64_t expired_at_us, size_t max, struct token_row *out, size_t *count)
+{
+	return hashes_of(db_use(db, &sql_token_live), principal, expired_at_us, max, out, count);
+}
+
+enum err identity_console_rows(struct db *db, int64_t principal, int64_t parent, size_t max, struct token_row *out, size_t *count)
+{
+	return hashes_of(db_use(db, &sql_session_rows), principal, parent, max, out, count);
+}
+
+enum err identity_console_row_delete(struct db *db, int64_t id)
+{
+	struct db_stmt *stmt = db_use(db, &sql_session_delete);
+	db_bind_int(stmt, 1, id);
+	return db_run(stmt);
 }
 
 enum err token_rows_count(struct db *db, int64_t principal, int64_t limit, int64_t *count)

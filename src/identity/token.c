@@ -22,12 +22,12 @@ struct revocation {
 	struct revocation_note notes[];
 };
 
-void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[HASH_SHA256_BYTES])
+static void secret_make(const struct env *env, const char *prefix, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[HASH_SHA256_BYTES])
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	uint8_t random[TOKEN_RANDOM_BYTES + 1] = {0};
 	env_random(env, random, TOKEN_RANDOM_BYTES);
-	memcpy(out, "guild_", 6);
+	memcpy(out, prefix, 6);
 	/* Base64url by hand: no copy of the secret is left on the heap. */
 	for (unsigned i = 6, bit = 0; i < TOKEN_TEXT_LEN; i++, bit += 6) {
 		unsigned pair = (unsigned)random[bit / 8] << 8 | random[bit / 8 + (bit / 8 < TOKEN_RANDOM_BYTES)];
@@ -36,6 +36,16 @@ void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t has
 	out[TOKEN_TEXT_LEN] = '\0';
 	hash_sha256(str_make(out, TOKEN_TEXT_LEN), hash);
 	explicit_bzero(random, sizeof(random));
+}
+
+void token_make(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[HASH_SHA256_BYTES])
+{
+	secret_make(env, "guild_", out, hash);
+}
+
+void identity_console_secret(const struct env *env, char out[TOKEN_TEXT_LEN + 1], uint8_t hash[HASH_SHA256_BYTES])
+{
+	secret_make(env, "gsess_", out, hash);
 }
 
 static bool expiry_read(struct guild *guild, struct http_request *request, int64_t *out)
@@ -112,6 +122,16 @@ bool token_members_read(struct guild *guild, struct http_request *request, enum 
 
 /* ---- ending tokens ---- */
 
+enum err identity_token_end(struct identity *identity, struct db *db, const struct token_row *token, int64_t now_us)
+{
+	int64_t ended = 0;
+	enum err err = token_row_revoke(db, token->id, now_us);
+	if (err == ERR_OK) {
+		err = identity_writer_token_remove(identity, token->principal, token->hash);
+	}
+	return err == ERR_OK ? identity_sessions_end(identity, db, token->principal, token->id, 0, &ended) : err;
+}
+
 enum err identity_tokens_end(
 	struct identity *identity, struct db *db, int64_t principal, int64_t expired_at_us, int64_t now_us)
 {
@@ -121,10 +141,7 @@ enum err identity_tokens_end(
 	do {
 		err = token_rows_live(db, principal, expired_at_us, END_ROWS, rows, &count);
 		for (size_t i = 0; i < count && err == ERR_OK; i++) {
-			err = token_row_revoke(db, rows[i].id, now_us);
-			if (err == ERR_OK) {
-				err = identity_writer_token_remove(identity, principal, rows[i].hash);
-			}
+			err = identity_token_end(identity, db, &rows[i], now_us);
 		}
 		/* A rest that has expired may wait; one that works may not. */
 	} while (err == ERR_OK && count == END_ROWS && expired_at_us == 0);

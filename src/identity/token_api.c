@@ -118,7 +118,7 @@ static bool token_list_row(const struct token_row *token, void *arg)
 {
 	struct token_list *list = arg;
 	struct query *query = &list->query;
-	if (token->principal == list->principal && token->revoked_at_us == 0) {
+	if (token->principal == list->principal && token->revoked_at_us == 0 && token->parent == 0) {
 		if (!query_room(query)) {
 			return false;
 		}
@@ -278,8 +278,8 @@ void identity_handle_token_rotate(struct http_request *request, void *ctx)
 		http_reply_error(request, ERR_NOT_FOUND, NULL);
 		return;
 	}
-	/* A narrowed token may renew itself, no other. */
-	if (id != request->caller.token && !scope_fits(SCOPE_WHOLE, &request->caller)) {
+	/* A narrowed token may renew itself, no other; a session of it is not the token. */
+	if ((id != request->caller.token || request->caller.session != 0) && !scope_fits(SCOPE_WHOLE, &request->caller)) {
 		http_reply_error(request, ERR_PERMISSION, scope_missing(SCOPE_WHOLE));
 		return;
 	}
@@ -318,7 +318,8 @@ static enum err token_rotate_apply(struct command *base, struct db *db)
 		return err;
 	}
 	const struct principal *principal = identity_writer_principal(command->identity, old.principal);
-	if (principal == NULL || (principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+	bool ruled = principal != NULL && (principal->id == base->caller.principal || identity_may_rule(&base->caller, principal));
+	if (!ruled || old.parent != 0) {
 		return ERR_NOT_FOUND;
 	}
 	bool over = old.terms.expires_at_us != 0 && old.terms.expires_at_us <= now_us;
@@ -333,10 +334,7 @@ static enum err token_rotate_apply(struct command *base, struct db *db)
 	} else if (old.terms.expires_at_us != 0) {
 		token->terms.expires_at_us = now_us + old.terms.expires_at_us - old.created_at_us;
 	}
-	err = token_row_revoke(db, old.id, now_us);
-	if (err == ERR_OK) {
-		err = identity_writer_token_remove(command->identity, old.principal, old.hash);
-	}
+	err = identity_token_end(command->identity, db, &old, now_us);
 	if (err == ERR_OK) {
 		err = identity_token_insert(
 			command->identity, db, token->id, token->principal, token->hash, &token->terms, now_us);
@@ -397,18 +395,15 @@ static enum err token_revoke_apply(struct command *base, struct db *db)
 		return err;
 	}
 	const struct principal *principal = identity_writer_principal(command->identity, token.principal);
-	if (principal == NULL ||
-		(principal->id != base->caller.principal && !identity_may_rule(&base->caller, principal))) {
+	bool ruled = principal != NULL && (principal->id == base->caller.principal || identity_may_rule(&base->caller, principal));
+	if (!ruled || token.parent != 0) {
 		return ERR_NOT_FOUND;
 	}
 	command->was_revoked = token.revoked_at_us != 0;
 	if (command->was_revoked) {
 		return ERR_OK;
 	}
-	err = token_row_revoke(db, token.id, command_now_us(base));
-	if (err == ERR_OK) {
-		err = identity_writer_token_remove(command->identity, token.principal, token.hash);
-	}
+	err = identity_token_end(command->identity, db, &token, command_now_us(base));
 	return err == ERR_OK ? change_log(&command->change, db) : err;
 }
 

@@ -17,6 +17,7 @@ NOT_AUDITED = {"POST /v1/events": "an event x.* is told to who listens and kept 
 NOTHING_TO_DO = {"POST /v1/agents/{id}/demote", "POST /v1/executions/{id}/cancel", "DELETE /v1/blocks/{id}",
                  "DELETE /v1/posts/{id}/reactions/{emoji}",
                  "POST /v1/direct-messages/read", "POST /v1/kill-switch", "POST /v1/emergency", "PUT /v1/policy/{action}", "POST /v1/verify",
+                 "POST /v1/auth/logout",  # there is no cookie
                  "DELETE /v1/channels/{id}/members/{member}", "PUT /v1/channels/{id}/members/{member}"}
 
 MESSAGES = {  # how each message is decided and where its effect is told

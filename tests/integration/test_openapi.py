@@ -122,6 +122,8 @@ def compare_people(document, server, user):
     document.reply(server, "POST", "/v1/users/{id}/erase", id=made["id"])
     document.reply(server, "GET", "/v1/users/{id}/erase", id=made["id"])
     document.reply(user, "GET", "/v1/me")
+    document.reply(user, "POST", "/v1/auth/login", {"token": user.token})
+    document.reply(user, "POST", "/v1/auth/logout")
     token = document.reply(user, "POST", "/v1/tokens", {"expires_in_s": 60})
     document.reply(user, "POST", "/v1/tokens", None)
     document.reply(user, "GET", "/v1/tokens")

@@ -63,6 +63,8 @@ PUT    /v1/budgets/{scope}                        200 403 404 403 403 401
 GET    /v1/spend                                  200 200 200 403 403 401
 GET    /v1/catalogue                              200 200 200 200 403 401
 GET    /v1/me                                     200 200 200 200 200 401
+POST   /v1/auth/login                             200 200 200 200 200 200
+POST   /v1/auth/logout                            204 204 204 204 403 401
 GET    /v1/users                                  200 403 200 403 403 401
 POST   /v1/users                                  201 403 201 403 403 401
 GET    /v1/users/{id}                             200 403 404 403 403 401
@@ -142,6 +144,7 @@ BODIES = {
     "POST /v1/keys": {"provider": "openai", "key": "sk-of-the-tests-0123456789-abcdef"}, "POST /v1/direct-messages/read": {},
 }
 FRESH = {  # with a name of its own each time
+    "POST /v1/auth/login": lambda w: {"token": w.owner.token},  # whoever asks: the token in the body is what counts
     "POST /v1/agents": lambda w: {"name": f"Made {next(NUMBERS)}"}, "POST /v1/channels": lambda w: {"name": f"made{next(NUMBERS)}"},
     "POST /v1/users": lambda w: {"name": f"u{next(NUMBERS)}", "role": "viewer"}, "POST /v1/workspaces": lambda w: {"name": f"w{next(NUMBERS)}"},
     "POST /v1/direct-messages": lambda w: {"to_user_id": w.reader, "content": "c"},
