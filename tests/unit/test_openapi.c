@@ -166,7 +166,7 @@ static void parameters_come_from_path_and_query(void **state)
 /* T4, T38: what needs no token says so, and nothing else does. */
 static void open_rows_are_the_known_ones(void **state)
 {
-	static const char *const open[] = {"/v1/ws", "/healthz", "/readyz", "/openapi.json"};
+	static const char *const open[] = {"/v1/ws", "/healthz", "/readyz", "/openapi.json", "/v1/auth/login"};
 	size_t count = 0;
 	(void)state;
 	for (size_t t = 0; tables[t] != NULL; t++) {
