@@ -153,7 +153,9 @@ static struct catchup *catchup_make(struct feed *feed, const struct topic_name *
 		catchup->gap = after->epoch != 0 && after->epoch != feed->guild->epoch;
 		catchup->dropped_from = -1;
 		catchup->topic_count = count;
-		memcpy(catchup->topics, topics, count * sizeof(topics[0]));
+		if (count > 0) {
+			memcpy(catchup->topics, topics, count * sizeof(topics[0]));
+		}
 		list_init(&catchup->task.link);
 	}
 	return catchup;
