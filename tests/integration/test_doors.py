@@ -452,7 +452,7 @@ class TestWho:
             assert (reply.status, reply.code) == (403, "permission_denied"), (method, path, reply.text)
         assert {(method, path) for method, path, op in operations(shared_server) if method != "GET" and op.get("x-role") == "viewer"} == {
             ("POST", "/v1/tokens"), ("POST", "/v1/tokens/{id}/rotate"), ("DELETE", "/v1/tokens/{id}"), ("POST", "/v1/agents/{id}/decide"),
-            ("POST", "/v1/users/{id}/erase")}
+            ("POST", "/v1/users/{id}/erase"), ("POST", "/v1/auth/logout")}
         assert viewer.post("/v1/tokens", {"user_id": shared_server.get("/v1/me").ok(200)["id"]}).status == 403
 
     def test_a_member_s_agents(self, shared_server):

@@ -54,12 +54,9 @@ def upgrade_status(browser, origin):
 
 
 @pytest.fixture(scope="module")
-def listing(tmp_path_factory):
+def listing(make_shared_server):
     """A server that lists origins."""
-    from conftest import _factory
-    make, finish = _factory(tmp_path_factory)
-    yield make(env={"GUILD_HTTP_ORIGINS": CONSOLE, "GUILD_HTTP_CORS_ORIGINS": f"{PAGES} http://other.example:81"})
-    finish()
+    return make_shared_server(env={"GUILD_HTTP_ORIGINS": CONSOLE, "GUILD_HTTP_CORS_ORIGINS": f"{PAGES} http://other.example:81"})
 
 
 class TestLogin:
