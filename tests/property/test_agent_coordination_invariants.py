@@ -854,7 +854,7 @@ class TestCoordinationInvariant:
         each step which runs have begun, and how the others ended."""
         with turns.floor(make_shared_server) as place:
             machine = type("Machine", (turns.Floor,), {"place": place})
-            run_state_machine_as_test(machine, settings=settings(many(300), stateful_step_count=10))
+            run_state_machine_as_test(machine, settings=settings(many(1000), stateful_step_count=10))
 
     @given(stuck=st.lists(st.sampled_from([{"hang": True}, {"hold_after": 1}, {"endless": True, "delay_ms": 20}, {"linger": True, "no_done": True}]),
                           min_size=1, max_size=3))

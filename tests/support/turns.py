@@ -131,19 +131,18 @@ class Floor(RuleBasedStateMachine):
 
     @rule(target=runs, agent=st.integers(0, 1), above=runs)
     def a_run_asks(self, agent, above):
-        depth = self.depth(above) + 1
+        depth, before = self.depth(above) + 1, above.status
         made = self.chat(agent, 1, parent=above) if len(self.model.runs) <= 14 else None
         if made is None:
             return multiple()
         if isinstance(made, str):
-            wanted = "invalid" if self.before != "running" else "recursion_limit" if depth > 5 else None
-            assert made == wanted, (made, self.before, depth)
+            wanted = "invalid" if before != "running" else "recursion_limit" if depth > 5 else None
+            assert made == wanted, (made, before, depth)
             return multiple()
         made.above = above
         return made
 
     def depth(self, run):
-        self.before = run.status
         return 1 + self.depth(run.above) if run.above else 0
 
     @rule(run=runs, good=st.booleans())
